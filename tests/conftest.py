@@ -1,0 +1,1 @@
+"""What every test shares: nothing but the rules of the house."""
