@@ -1,0 +1,152 @@
+"""Taking what one knows out of a JSON object, and carrying the rest.
+
+A codec wraps each wire object in `Fields`, takes the fields it understands *when they have the type it understands*,
+and hands `rest()` to the value it builds.  A null, or a value of another type, is not taken: it rides along.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn, cast
+
+import msgspec
+
+from freehold.errors import CallerError
+from freehold.ir.values import Extra, JsonObject, JsonValue, Language
+
+MAX_JSON_DEPTH = 128
+"""Deepest nesting accepted in a body; real requests stay under 40, and parsers recurse."""
+
+
+def parse_json(data: bytes | str) -> JsonValue:
+    """JSON text as Python values. Raises CallerError for anything else, deep nesting included."""
+    try:
+        return cast("JsonValue", msgspec.json.decode(data))
+    except msgspec.DecodeError as error:
+        raise CallerError(f"the body is not valid JSON: {error}", code="invalid_json") from None
+    except RecursionError:
+        raise CallerError("the body is nested too deeply to be read", code="invalid_json") from None
+
+
+def parse_object(data: bytes | str) -> JsonObject:
+    """A JSON object. Raises CallerError if the text is anything else."""
+    value = parse_json(data)
+    if not isinstance(value, dict):
+        raise CallerError("the body must be a JSON object", code="invalid_json")
+    return value
+
+
+def write_json(value: object) -> bytes:
+    """Compact JSON in the order of the value's keys."""
+    return msgspec.json.encode(value)
+
+
+class Fields:
+    """The fields of one wire object, being taken one by one. The object itself is not changed."""
+
+    __slots__ = ("_left", "origin", "path")
+
+    def __init__(self, value: JsonValue, origin: Language, path: str = "") -> None:
+        """`path` names the object in the caller's body, for error messages. Raises CallerError if not an object."""
+        self.path = path
+        self.origin = origin
+        if not isinstance(value, dict):
+            self.fail("must be an object")
+        self._left: JsonObject = value.copy()
+
+    def at(self, name: str) -> str:
+        """The path of a field of this object."""
+        return f"{self.path}.{name}" if self.path else name
+
+    def fail(self, problem: str, name: str = "") -> NoReturn:
+        """Raise the CallerError that says what is wrong with this object, or with its field `name`."""
+        where = self.at(name) if name else self.path
+        raise CallerError(f"{where or 'the body'} {problem}", param=where or None)
+
+    def peek(self, name: str) -> JsonValue:
+        """The field as it is, left in place; None if absent."""
+        return self._left.get(name)
+
+    def has(self, name: str) -> bool:
+        """Whether the field is still here, null included."""
+        return name in self._left
+
+    def take(self, name: str) -> JsonValue:
+        """The field, whatever its type; None if absent (a null is taken too)."""
+        return self._left.pop(name, None)
+
+    def put_back(self, name: str, value: JsonValue) -> None:
+        """Let `value` ride along under `name`: what was left of a field after taking a piece of it."""
+        self._left[name] = value
+
+    def take_constant(self, name: str, value: JsonValue) -> bool:
+        """Take the field if it has exactly this value."""
+        if name in self._left and self._left[name] == value:
+            del self._left[name]
+            return True
+        return False
+
+    def take_str(self, name: str) -> str | None:
+        value = self._left.get(name)
+        if isinstance(value, str):
+            del self._left[name]
+            return value
+        return None
+
+    def take_bool(self, name: str) -> bool | None:
+        value = self._left.get(name)
+        if isinstance(value, bool):
+            del self._left[name]
+            return value
+        return None
+
+    def take_int(self, name: str) -> int | None:
+        value = self._left.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            del self._left[name]
+            return value
+        return None
+
+    def take_number(self, name: str) -> float | None:
+        """An int or float; an int stays one, so that it is written back as it was."""
+        value = self._left.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            del self._left[name]
+            return value
+        return None
+
+    def take_object(self, name: str) -> JsonObject | None:
+        value = self._left.get(name)
+        if isinstance(value, dict):
+            del self._left[name]
+            return value
+        return None
+
+    def take_list(self, name: str) -> list[JsonValue] | None:
+        value = self._left.get(name)
+        if isinstance(value, list):
+            del self._left[name]
+            return value
+        return None
+
+    def need_str(self, name: str) -> str:
+        """Raises CallerError if it is not a string."""
+        value = self.take_str(name)
+        return self.fail("must be a string", name) if value is None else value
+
+    def need_list(self, name: str) -> list[JsonValue]:
+        """Raises CallerError if it is not a list."""
+        value = self.take_list(name)
+        return self.fail("must be a list", name) if value is None else value
+
+    def need_object(self, name: str) -> JsonObject:
+        """Raises CallerError if it is not an object."""
+        value = self.take_object(name)
+        return self.fail("must be an object", name) if value is None else value
+
+    def rest(self) -> Extra | None:
+        """What was not taken; None if everything was."""
+        return Extra(self.origin, self._left) if self._left else None
+
+    def mark(self) -> Extra:
+        """What was not taken, also when it is nothing: says that an object stood where a shorthand exists."""
+        return Extra(self.origin, self._left)

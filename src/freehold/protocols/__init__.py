@@ -1,0 +1,1 @@
+"""One package per wire language; `codec.py` is the contract they share."""
