@@ -1,0 +1,293 @@
+"""What a provider's data file may say; every field that a file can hold is declared here.
+
+Facts about a provider are data, so this module has no behaviour: `catalog` reads the files, `address` fills the
+templates, `auth` applies credentials, `dialect` edits bodies.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Literal
+
+import msgspec
+
+from freehold.ir import Effect
+
+Kind = Literal["lab", "cloud", "host", "aggregator", "self-hosted"]
+"""`lab` serves its own models, `cloud` and `host` serve others' on their machines, `aggregator` forwards to others."""
+
+AccountField = Literal[
+    "base_url",
+    "api_key",
+    "region",
+    "project",
+    "location",
+    "resource",
+    "api_version",
+    "access_key_id",
+    "secret_access_key",
+    "session_token",
+    "profile",
+]
+"""What an account may hold for its address and credentials; templates and `needs` name these."""
+
+Operation = Literal["generate", "stream", "count", "embed", "list"]
+"""What is asked of a path. `stream` falls back to `generate`: most protocols ask for a stream in the body."""
+
+Modality = Literal["text", "image", "pdf", "audio", "video"]
+
+
+class _Data(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of everything that a file holds: a key that nobody declared is an error."""
+
+
+class Special(_Data, kw_only=True):
+    """Another address for some regions or locations: `when` is a pattern on `field`, e.g. `cn-*` on `region`."""
+
+    field: AccountField
+    when: str
+    base_url: str
+
+
+class Address(_Data, kw_only=True):
+    """Where requests go when the account says nothing.
+
+    `base_url` is a template over account fields. `own_hosts` are suffixes of the provider's own host names: an account
+    `base_url` on one of them only tells the resource, so a protocol with its own `base_url` keeps it; any other host
+    (a proxy, a private endpoint) serves all protocols.
+    """
+
+    base_url: str | None = None
+    special: tuple[Special, ...] = ()
+    own_hosts: tuple[str, ...] = ()
+    defaults: dict[AccountField, str] = {}
+
+
+class Bearer(_Data, kw_only=True, tag_field="scheme", tag="bearer"):
+    """`Authorization: Bearer <field>`."""
+
+    field: AccountField = "api_key"
+
+
+class Header(_Data, kw_only=True, tag_field="scheme", tag="header"):
+    """The key in headers of the provider's own, all of `names` alike."""
+
+    names: tuple[str, ...]
+    field: AccountField = "api_key"
+
+
+class Query(_Data, kw_only=True, tag_field="scheme", tag="query"):
+    """The key in the query string."""
+
+    name: str
+    field: AccountField = "api_key"
+
+
+class SigV4(_Data, kw_only=True, tag_field="scheme", tag="sigv4"):
+    """AWS Signature Version 4 with the account's key pair, or the AWS credential chain when it has none."""
+
+    service: str
+    chain: bool = False
+
+
+class Google(_Data, kw_only=True, tag_field="scheme", tag="google"):
+    """An access token from Application Default Credentials."""
+
+    scopes: tuple[str, ...]
+
+
+class Entra(_Data, kw_only=True, tag_field="scheme", tag="entra"):
+    """An access token from Microsoft Entra ID (managed identity, workload identity, CLI log-in…)."""
+
+    scope: str
+
+
+class Anonymous(_Data, kw_only=True, tag_field="scheme", tag="none"):
+    """No credential at all."""
+
+
+Auth = Bearer | Header | Query | SigV4 | Google | Entra | Anonymous
+
+
+class Rename(_Data, kw_only=True, tag_field="edit", tag="rename"):
+    """A field that the provider knows by another name; a value already under that name wins."""
+
+    field: str
+    to: str
+    models: tuple[str, ...] = ("*",)
+
+
+class Drop(_Data, kw_only=True, tag_field="edit", tag="drop"):
+    """A top-level field that the provider refuses; `when` limits it to those strings."""
+
+    field: str
+    effect: Effect
+    detail: str
+    when: tuple[str, ...] = ()
+    models: tuple[str, ...] = ("*",)
+
+
+class SetField(_Data, kw_only=True, tag_field="edit", tag="set"):
+    """A top-level field that the provider requires; set only where it is absent."""
+
+    field: str
+    value: str | int | bool
+    models: tuple[str, ...] = ("*",)
+
+
+class Remove(_Data, kw_only=True, tag_field="edit", tag="remove"):
+    """A top-level field that stands elsewhere at this provider (in the path), so leaving it out loses nothing."""
+
+    field: str
+    operations: tuple[Operation, ...] = ("generate", "embed")
+    models: tuple[str, ...] = ("*",)
+
+
+class MapValue(_Data, kw_only=True, tag_field="edit", tag="map"):
+    """A value that the provider spells in another way. Only strings are mapped."""
+
+    field: str
+    values: dict[str, str]
+    models: tuple[str, ...] = ("*",)
+
+
+class MapRole(_Data, kw_only=True, tag_field="edit", tag="role"):
+    """A message role that the provider does not know, by the one it knows."""
+
+    role: str
+    to: str
+    models: tuple[str, ...] = ("*",)
+
+
+class Clamp(_Data, kw_only=True, tag_field="edit", tag="clamp"):
+    """A number outside of the range that the provider takes is moved to its edge, reported."""
+
+    field: str
+    minimum: float | None = None
+    maximum: float | None = None
+    models: tuple[str, ...] = ("*",)
+
+
+class ToolCallIds(_Data, kw_only=True, tag_field="edit", tag="tool-call-ids"):
+    """Tool-call ids that do not match `pattern` are replaced by ids of `length` letters and digits made from them.
+
+    The same id always becomes the same id, so calls and their results keep finding each other.
+    """
+
+    pattern: str
+    length: int
+    models: tuple[str, ...] = ("*",)
+
+
+Edit = Rename | Drop | SetField | Remove | MapValue | MapRole | Clamp | ToolCallIds
+
+
+class Protocol(_Data, kw_only=True):
+    """One protocol that a provider speaks.
+
+    `paths` are templates per operation over `{model}`, `{verb}` (what follows the colon in the codec's own path) and
+    account fields, appended to the base URL. `version` is the path's version segment: it is left out where the
+    account's `base_url` already ends in one (`/v1`, `/v1beta`).
+    With `whole_base` any path in `base_url` is the complete prefix, as the OpenAI clients have it.
+    `keep` are characters that stay as they are when the model is percent-encoded into a path.
+    `service` and `auth` replace the signing service and the provider's ways to authenticate. `models` limits the protocol to ids that match. `flags` go to the codec,
+    whose package documents them; `edits` are made to the encoded body.
+    """
+
+    name: str
+    paths: dict[Operation, str]
+    version: str = ""
+    whole_base: bool = False
+    base_url: str | None = None
+    special: tuple[Special, ...] = ()
+    keep: str = ""
+    service: str | None = None
+    headers: dict[str, str] = {}
+    models: tuple[str, ...] = ("*",)
+    edits: tuple[Edit, ...] = ()
+    flags: tuple[str, ...] = ()
+    auth: tuple[Auth, ...] = ()
+
+
+class ModelRule(_Data, kw_only=True):
+    """What is known about the models whose ids match one of `match`; the first rule that matches speaks.
+
+    `protocols`, where given, are the ones offered for these models, in order of fidelity. `context` and `output` are
+    the window and the longest answer in tokens. `bare = false`: the pattern is too wide to claim a bare model name.
+    """
+
+    match: tuple[str, ...]
+    family: str
+    lab: str | None = None
+    protocols: tuple[str, ...] = ()
+    context: Annotated[int, msgspec.Meta(gt=0)] | None = None
+    output: Annotated[int, msgspec.Meta(gt=0)] | None = None
+    input: tuple[Modality, ...] = ()
+    operations: tuple[Operation, ...] = ("generate", "stream")
+    bare: bool = True
+
+
+class Fact(_Data, kw_only=True):
+    """One thing known about a provider and where it is written."""
+
+    value: str
+    source: str
+
+
+class Facts(_Data, kw_only=True):
+    """Who and where the provider is; an account may state or override each of them."""
+
+    operator: Fact | None = None
+    parent: Fact | None = None
+    jurisdiction: Fact | None = None
+    cloud: Fact | None = None
+    silicon: Fact | None = None
+
+
+class Environment(_Data, kw_only=True):
+    """Environment variables that the provider's own clients read, so that an account can be found without a file.
+
+    `variables`: account field to variable names, first set wins. `discover`: `use` an account made of them, only
+    `offer` it (it would spend money that nobody named), or `probe` an address for a server that needs no key.
+    """
+
+    variables: dict[AccountField, tuple[str, ...]] = {}
+    discover: Literal["use", "offer", "probe", "never"] = "never"
+    needs: tuple[AccountField, ...] = ()
+
+
+class Limits(_Data, kw_only=True):
+    """Response headers that tell what is left of a rate limit, by what they count, and retry habits."""
+
+    request_id: tuple[str, ...] = ()
+    remaining_requests: tuple[str, ...] = ()
+    remaining_tokens: tuple[str, ...] = ()
+    reset_requests: tuple[str, ...] = ()
+    reset_tokens: tuple[str, ...] = ()
+    retry_after: tuple[str, ...] = ("retry-after-ms", "retry-after")
+    overloaded: tuple[int, ...] = (503, 529)
+
+
+class Provider(_Data, kw_only=True):
+    """One provider: the whole content of one data file, plus `name`, which is the file's."""
+
+    title: str
+    kind: Kind
+    checked: datetime.date
+    homepage: str
+    docs: str
+    address: Address = Address()
+    auth: tuple[Auth, ...]
+    requires: tuple[AccountField, ...] = ()
+    environment: Environment = Environment()
+    protocols: tuple[Protocol, ...]
+    models: tuple[ModelRule, ...] = ()
+    facts: Facts = Facts()
+    limits: Limits = Limits()
+    prices: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    name: str = ""
+
+    def protocol(self, name: str) -> Protocol | None:
+        """The protocol of that name, None where the provider does not speak it."""
+        return next((protocol for protocol in self.protocols if protocol.name == name), None)
