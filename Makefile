@@ -31,7 +31,7 @@ PYTEST ?=
 WORKERS ?= auto
 RESULTS := build/test-results.xml
 
-.PHONY: help demo test lint docs benchmark format lock clean
+.PHONY: help demo test lint lint-rules lint-format lint-types lint-imports docs benchmark format lock clean
 
 help:
 	@sed -n 's/^#   make/  make/p' Makefile
@@ -43,10 +43,18 @@ test: $(VENV)/.dev
 	mkdir -p build
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal --junitxml=$(RESULTS) $(PYTEST)
 
-lint: $(VENV)/.dev
+lint: lint-rules lint-format lint-types lint-imports
+
+lint-rules: $(VENV)/.dev
 	$(BIN)/ruff check .
+
+lint-format: $(VENV)/.dev
 	$(BIN)/ruff format --check .
+
+lint-types: $(VENV)/.dev
 	$(BIN)/basedpyright
+
+lint-imports: $(VENV)/.dev
 	$(BIN)/lint-imports --no-logo --no-cache
 
 docs: $(VENV)/.dev
