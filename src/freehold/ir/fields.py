@@ -86,6 +86,7 @@ class Fields:
         return False
 
     def take_str(self, name: str) -> str | None:
+        """The field if it is a string, else None and the field stays."""
         value = self._left.get(name)
         if isinstance(value, str):
             del self._left[name]
@@ -93,6 +94,7 @@ class Fields:
         return None
 
     def take_bool(self, name: str) -> bool | None:
+        """The field if it is a boolean, else None and the field stays."""
         value = self._left.get(name)
         if isinstance(value, bool):
             del self._left[name]
@@ -100,6 +102,7 @@ class Fields:
         return None
 
     def take_int(self, name: str) -> int | None:
+        """The field if it is an integer, else None and the field stays."""
         value = self._left.get(name)
         if isinstance(value, int) and not isinstance(value, bool):
             del self._left[name]
@@ -115,6 +118,7 @@ class Fields:
         return None
 
     def take_object(self, name: str) -> JsonObject | None:
+        """The field if it is an object, else None and the field stays."""
         value = self._left.get(name)
         if isinstance(value, dict):
             del self._left[name]
@@ -122,6 +126,7 @@ class Fields:
         return None
 
     def take_list(self, name: str) -> list[JsonValue] | None:
+        """The field if it is a list, else None and the field stays."""
         value = self._left.get(name)
         if isinstance(value, list):
             del self._left[name]

@@ -162,7 +162,7 @@ class Folding:
     def _choice(self, choice: int) -> _ChoiceFolding:
         return self._choices.setdefault(choice, _ChoiceFolding())
 
-    def _take(self, event: Event) -> None:  # noqa: C901, PLR0912 -- one arm per event; splitting it would hide that
+    def _take(self, event: Event) -> None:
         match event:
             case TextDelta() | ArgumentsDelta():
                 part = self._part(event.choice, event.index)

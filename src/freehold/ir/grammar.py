@@ -37,7 +37,7 @@ TRANSITIONS: dict[str, dict[type, str]] = {
     },
     "done": {},
 }
-"""State of the stream × event → next state; what is not listed is a fault."""
+"""State of the stream and event → next state; what is not listed is a fault."""
 
 
 class GrammarError(Exception):

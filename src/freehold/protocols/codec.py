@@ -100,7 +100,7 @@ class Encoded(msgspec.Struct, Generic[T_co], frozen=True):
     losses: tuple[Loss, ...] = ()
 
 
-class Unsupported(Exception):
+class Unsupported(Exception):  # noqa: N818 -- an answer (501), not a failure of this program
     """This codec has no way to say this operation at all."""
 
 
@@ -111,9 +111,13 @@ class StreamDecoder(Protocol):
     `ErrorEnd` included if the stream ended before its protocol's end. Neither raises: garbage becomes an `ErrorEnd`.
     """
 
-    def feed(self, frame: Frame) -> list[Event]: ...
+    def feed(self, frame: Frame) -> list[Event]:
+        """The batch of one frame; may be empty."""
+        ...
 
-    def close(self) -> list[Event]: ...
+    def close(self) -> list[Event]:
+        """What the end of the connection means: nothing more, a `ResponseEnd`, or an `ErrorEnd`."""
+        ...
 
 
 class StreamEncoder(Protocol):
@@ -124,17 +128,23 @@ class StreamEncoder(Protocol):
 
     losses: list[Loss]
 
-    def feed(self, events: Sequence[Event]) -> list[Frame]: ...
+    def feed(self, events: Sequence[Event]) -> list[Frame]:
+        """The frames of one batch; may be none."""
+        ...
 
 
 class Codec(Protocol):
     """One wire language."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """As users write it: `openai-chat`."""
+        ...
 
     @property
-    def language(self) -> Language: ...
+    def language(self) -> Language:
+        """The origin that this codec's extras carry."""
+        ...
 
     def decode_request(self, wire: WireRequest) -> Request:
         """Raises CallerError, naming the place, for a body that can not be understood; Unsupported for other paths."""

@@ -1,0 +1,75 @@
+"""`freehold translate`: recorded exchanges decoded and re-encoded, with an honest account of the losses."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from freehold.errors import CallerError
+from freehold.exchange.recordings import find_recordings, read_recording
+from freehold.exchange.translate import Row, translate
+from freehold.protocols.codec import Codec
+from freehold.protocols.registry import CODECS, codec_of_recording
+
+
+def command(
+    paths: Annotated[list[Path], typer.Argument(help="Recorded exchanges: files, or folders to search.")],
+    *,
+    to: Annotated[str, typer.Option(help="A protocol, or all.", metavar="PROTOCOL")] = "all",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line per exchange, part and target.")] = False,
+    output: Annotated[Path | None, typer.Option(help="Write every translated body below this folder.")] = None,
+) -> None:
+    """Decode recorded exchanges and write them in other protocols, event by event."""
+    if to != "all" and to not in CODECS:
+        typer.echo(f"--to {to}: no such protocol; choose one of all, {', '.join(CODECS)}", err=True)
+        raise typer.Exit(2)
+    try:
+        files = list(find_recordings(paths))
+    except CallerError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    tally: Counter[tuple[str, str, str]] = Counter()
+    failed: list[Row] = []
+    for file in files:
+        for row in _rows(file, to):
+            tally[row.source, row.target, row.status] += 1
+            if row.status == "error":
+                failed.append(row)
+            if as_json:
+                sys.stdout.write(msgspec.json.encode(row.line()).decode() + "\n")
+            if output is not None and row.body is not None:
+                _write(output, row)
+    if not as_json:
+        _print_tally(tally, failed)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _rows(file: Path, to: str) -> list[Row]:
+    try:
+        recording = read_recording(file.read_bytes(), str(file))
+    except CallerError as error:
+        # Not an exchange at all: there is nothing to translate, and the user must hear of it.
+        return [Row(id=file.stem, part="request", source="", target=to, status="error", message=str(error))]
+    source = codec_of_recording(recording.protocol, recording.wire)
+    targets: dict[str, Codec] = dict(CODECS) if to == "all" else {to: CODECS[to]}
+    return list(translate(recording, source, targets))
+
+
+def _write(output: Path, row: Row) -> None:
+    folder = output / row.target
+    folder.mkdir(parents=True, exist_ok=True)
+    safe = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in row.id)
+    (folder / f"{safe}.{row.part}").write_bytes(row.body or b"")
+
+
+def _print_tally(tally: Counter[tuple[str, str, str]], failed: list[Row]) -> None:
+    for (source, target, status), count in sorted(tally.items()):
+        typer.echo(f"{source:<20} {target:<20} {status:<12} {count:>6}")
+    for row in failed:
+        typer.echo(f"error: {row.id} {row.part} to {row.target}: {row.message}", err=True)

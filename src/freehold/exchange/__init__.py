@@ -1,0 +1,1 @@
+"""The road: one request from door to door."""

@@ -1,0 +1,188 @@
+"""The exchange record: one row per exchange, without content, in a local spool.
+
+A row is written before the last byte of the answer reaches the client, so `kill -9` loses none; it is synced to disk
+every 100 ms, so power loss costs at most that.  A spool that can not be written stops new exchanges (see `Spool.failed`).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from freehold.ir import Loss
+
+Outcome = Literal["ok", "refused", "failed", "client_gone", "broken"]
+"""`refused`: the caller's fault; `failed`: no target could answer; `broken`: a stream died after it had begun."""
+
+UsageSource = Literal["provider", "partial"]
+"""`provider`: its final figure. `partial`: what it had reported when the stream broke or the client left."""
+
+
+class AttemptRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One try at one target. Times are milliseconds since the attempt was sent."""
+
+    target: str
+    lane: str
+    status: int | None = None
+    error: str | None = None
+    request_id: str | None = None
+    first_byte_ms: float | None = None
+    last_byte_ms: float | None = None
+
+
+class UsageRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Tokens as `freehold.ir.Usage` counts them, and who says so."""
+
+    source: UsageSource
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+    reasoning: int | None = None
+
+
+class ExchangeRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One exchange. Times are Unix seconds; money is whole nano-dollars (10⁻⁹ USD), None where a price is not known.
+
+    `rejections` names the targets that were not tried and why.
+    """
+
+    id: str
+    started: float
+    protocol: str
+    operation: str
+    finished: float | None = None
+    project: str | None = None
+    key: str | None = None
+    snapshot: int = 0
+    model: str = ""
+    stream: bool = False
+    status: int = 0
+    outcome: Outcome = "ok"
+    error: str | None = None
+    region: str | None = None
+    tags: dict[str, str] = {}
+    attempts: list[AttemptRecord] = []
+    rejections: dict[str, str] = {}
+    usage: UsageRecord | None = None
+    price_version: str | None = None
+    cost_nano_usd: int | None = None
+    losses: tuple[Loss, ...] = ()
+
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(ExchangeRecord)
+_CURRENT = "exchanges.jsonl"
+
+
+class Spool:
+    """An append-only file of rows, rotated by size, readable by its owner only.
+
+    `failed` holds the reason once a row could not be written; it is cleared by the next write that works, which
+    `probe` tries. Rows that could not be written are kept (bounded) and written first when the disk recovers.
+    """
+
+    _MAX_PENDING = 10_000
+
+    def __init__(self, folder: Path, *, writer: str = "0", rotate_bytes: int = 64 * 1024 * 1024) -> None:
+        """Raises OSError if the folder can not be made or written."""
+        self.folder = folder
+        self.failed: str | None = None
+        self._rotate_bytes = rotate_bytes
+        self._pending: list[bytes] = []
+        self._dirty = False
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path = folder / (_CURRENT if writer == "0" else f"exchanges-{writer}.jsonl")
+        self._file = self._open()
+
+    def _open(self) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        file = os.open(self._path, flags, 0o600)
+        self._size = os.fstat(file).st_size
+        self._end_line(file)
+        return file
+
+    def _end_line(self, file: int) -> None:
+        """A crash in mid-write leaves half a row; close its line so that only that row is lost to readers."""
+        if self._size == 0:
+            return
+        with self._path.open("rb") as reader:
+            reader.seek(-1, os.SEEK_END)
+            torn = reader.read(1) != b"\n"
+        if torn:
+            self._size += os.write(file, b"\n")
+
+    def write(self, record: ExchangeRecord) -> None:
+        """Append one row. Never raises: what goes wrong is in `failed`, and the row waits."""
+        self._append(_ENCODER.encode(record) + b"\n")
+
+    def _append(self, row: bytes) -> None:
+        try:
+            if self._pending:
+                self._flush()
+            self._put(row)
+        except OSError as error:
+            self.failed = f"{self._path}: {error.strerror or error}"
+            if len(self._pending) < self._MAX_PENDING:
+                self._pending.append(row)
+
+    def _put(self, row: bytes) -> None:
+        written = os.write(self._file, row)
+        if written != len(row):
+            # A full disk may take half a row: cut it off again, so that the next attempt starts on a clean line.
+            os.ftruncate(self._file, self._size)
+            raise OSError(28, "no space left on device")
+        self._size += written
+        self._dirty = True
+        if self._size >= self._rotate_bytes:
+            self._rotate()
+
+    def _flush(self) -> None:
+        while self._pending:
+            self._put(self._pending[0])
+            del self._pending[0]
+        self.failed = None
+
+    def probe(self) -> bool:
+        """Whether rows can be written; tries again what failed before."""
+        if self.failed is None:
+            return True
+        try:
+            self._flush()
+        except OSError as error:
+            self.failed = f"{self._path}: {error.strerror or error}"
+        return self.failed is None
+
+    def _rotate(self) -> None:
+        os.fsync(self._file)
+        stamp = f"{time.time_ns():020d}"
+        self._path.rename(self._path.with_name(f"{self._path.stem}-{stamp}.jsonl"))
+        os.close(self._file)
+        self._file = self._open()
+
+    def sync(self) -> None:
+        """Bring what was written to the disk; blocks, so call it off the event loop."""
+        if self._dirty:
+            self._dirty = False
+            os.fsync(self._file)
+
+    def close(self) -> None:
+        """Sync and close."""
+        self.sync()
+        os.close(self._file)
+
+
+def read_records(folder: Path) -> Iterator[ExchangeRecord]:
+    """Every whole row of the spool, oldest file first; torn rows are skipped."""
+    for path in sorted(folder.glob("exchanges*.jsonl"), key=lambda file: file.stat().st_mtime):
+        with path.open("rb") as rows:
+            for row in rows:
+                try:
+                    yield _DECODER.decode(row)
+                except msgspec.DecodeError:
+                    continue
