@@ -4,13 +4,13 @@ import ast
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.architecture.imports import SOURCE, imported_modules, load
+
 ROOT = Path(__file__).parents[2]
-SOURCE = ROOT / "src" / "freehold"
 PURE_PACKAGES = ("ir", "protocols")
 
 # What a pure module could reach without an import that a contract sees, or through a module that is half pure.
@@ -29,27 +29,6 @@ IMPURE_CALLS = {
     "print",
 }
 IMPURE_MODULES = {"urllib.request", "urllib.error", "importlib.resources", "http.client"}
-
-# Runs in a fresh interpreter, with every way to the network and to other programs closed.
-IMPORT_EVERYTHING = """
-import sys
-
-def refuse(event, arguments):
-    if event.startswith(("socket.connect", "socket.getaddrinfo", "socket.bind", "socket.sendto", "subprocess.Popen")):
-        raise RuntimeError(f"{event}{arguments} while importing")
-
-sys.addaudithook(refuse)
-
-import importlib
-import pkgutil
-
-for name in sys.argv[1:]:
-    package = importlib.import_module(name)
-    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-        if not module.name.endswith("__main__") and ".migrations." not in module.name:
-            importlib.import_module(module.name)
-print(*sys.modules, sep="\\n")
-"""
 
 
 def test_the_import_contracts_hold() -> None:
@@ -110,28 +89,3 @@ def test_ir_and_protocols_load_without_network_server_or_store() -> None:
 
 def test_importing_any_module_reaches_no_network_and_starts_no_program() -> None:
     load("freehold")
-
-
-def load(*packages: str) -> set[str]:
-    """Every module in memory after importing these packages whole."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", IMPORT_EVERYTHING, *packages],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return set(done.stdout.split())
-
-
-def imported_modules(path: Path) -> Iterator[str]:
-    """The absolute names that a file imports, also inside functions."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        match node:
-            case ast.Import(names=names):
-                yield from (alias.name for alias in names)
-            case ast.ImportFrom(module=str(module), level=0, names=names):
-                yield module
-                yield from (f"{module}.{alias.name}" for alias in names)
-            case _:
-                pass

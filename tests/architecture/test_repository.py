@@ -1,4 +1,4 @@
-"""What holds for every file: nothing of one machine, locked dependencies, a reason beside each exception."""
+"""What holds for every file: nothing of one machine, a reason beside each exception, names that mean something."""
 
 import io
 import re
@@ -22,7 +22,6 @@ REGISTRY_HOST = re.compile(
     r"\b(?:pypi\.(?:org|python\.org)|files\.pythonhosted\.org|registry\.(?:npmjs\.org|yarnpkg\.com)"
     r"|proxy\.golang\.org|(?:static\.)?crates\.io|repo\.maven\.apache\.org)(?![\w-])"
 )
-REQUIREMENT = re.compile(r"^[A-Za-z0-9][\w.-]*(?:\[[\w,-]+\])?==\S+")
 EXCEPTION = re.compile(r"#\s*(?:noqa: [A-Z0-9, ]*[A-Z0-9]|pyright: ignore\[[\w, ]+\])")
 REASON = re.compile(r"#[^#]*[A-Za-z]{2,}[^#]* [^#]*[A-Za-z]{2,}")
 
@@ -52,31 +51,6 @@ def test_no_file_names_one_machine_or_a_registry(pattern: re.Pattern[str]) -> No
     paths = [path for path in tracked_files() if not path.is_relative_to(RECORDINGS)]
     found = [f"{where}: {line.strip()[:120]}" for where, line in lines_of_text(paths) if pattern.search(line)]
     assert not found
-
-
-@pytest.mark.parametrize("name", ["bootstrap", "runtime", "dev"])
-def test_every_locked_requirement_has_a_version_and_hashes(name: str) -> None:
-    text = (ROOT / "requirements" / f"{name}.txt").read_text()
-    entries = [entry for entry in re.split(r"\n(?=[A-Za-z0-9])", text) if not entry.startswith("#")]
-    assert entries
-    for entry in entries:
-        assert REQUIREMENT.match(entry), entry
-        assert "--hash=sha256:" in entry, entry
-
-
-def test_the_locks_name_every_declared_dependency() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    runtime, dev = project["project"]["dependencies"], project["dependency-groups"]["dev"]
-    extras = [each for group in project["project"]["optional-dependencies"].values() for each in group]
-    assert not names(runtime) - locked("runtime"), "run `make lock`"
-    assert not names(runtime + extras + dev) - locked("dev") - {"freehold"}, "run `make lock`"
-
-
-def test_the_runtime_lock_is_part_of_the_development_lock() -> None:
-    text = (ROOT / "requirements" / "dev.txt").read_text()
-    for line in (ROOT / "requirements" / "runtime.txt").read_text().splitlines():
-        if match := REQUIREMENT.match(line):
-            assert re.sub(r"\[[^]]*\]", "", match.group()) in re.sub(r"\[[^]]*\]", "", text), "run `make lock`"
 
 
 def test_every_silenced_check_has_its_reason_beside_it() -> None:
@@ -115,15 +89,3 @@ def test_the_version_stands_once_in_the_code_and_agrees_with_the_package() -> No
 
 def test_the_changelog_has_a_place_for_the_next_change() -> None:
     assert "\n## [Unreleased]\n" in (ROOT / "CHANGELOG.md").read_text()
-
-
-def names(requirements: list[str | dict[str, str]]) -> set[str]:
-    """The distributions that these requirements ask for, spelled as the locks spell them."""
-    found = (re.match(r"[\w.-]+", each) for each in requirements if isinstance(each, str))
-    return {match.group().lower().replace("_", "-").replace(".", "-") for match in found if match}
-
-
-def locked(name: str) -> set[str]:
-    """The distributions that a lock pins."""
-    text = (ROOT / "requirements" / f"{name}.txt").read_text()
-    return {match.group(1).lower() for match in re.finditer(r"^([\w.-]+)(?:\[[^]]*\])?==", text, re.MULTILINE)}
