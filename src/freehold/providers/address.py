@@ -68,7 +68,7 @@ def endpoint(provider: Provider, protocol: Protocol, fields: Mapping[AccountFiel
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
-    """A template with its account fields filled in; `{model}` and `{verb}` stay. Raises ValueError for a lacking one."""
+    """A template with its account fields filled in; `{model}` and `{verb}` stay. Raises ValueError for a lack."""
 
     def value(found: re.Match[str]) -> str:
         name = found[1]

@@ -6,7 +6,7 @@ templates, `auth` applies credentials, `dialect` edits bodies.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from typing import Annotated, Literal
 
 import msgspec
@@ -37,11 +37,7 @@ Operation = Literal["generate", "stream", "count", "embed", "list"]
 Modality = Literal["text", "image", "pdf", "audio", "video"]
 
 
-class _Data(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of everything that a file holds: a key that nobody declared is an error."""
-
-
-class Special(_Data, kw_only=True):
+class Special(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Another address for some regions or locations: `when` is a pattern on `field`, e.g. `cn-*` on `region`."""
 
     field: AccountField
@@ -49,7 +45,7 @@ class Special(_Data, kw_only=True):
     base_url: str
 
 
-class Address(_Data, kw_only=True):
+class Address(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where requests go when the account says nothing.
 
     `base_url` is a template over account fields. `own_hosts` are suffixes of the provider's own host names: an account
@@ -63,53 +59,53 @@ class Address(_Data, kw_only=True):
     defaults: dict[AccountField, str] = {}
 
 
-class Bearer(_Data, kw_only=True, tag_field="scheme", tag="bearer"):
+class Bearer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="scheme", tag="bearer"):
     """`Authorization: Bearer <field>`."""
 
     field: AccountField = "api_key"
 
 
-class Header(_Data, kw_only=True, tag_field="scheme", tag="header"):
+class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="scheme", tag="header"):
     """The key in headers of the provider's own, all of `names` alike."""
 
     names: tuple[str, ...]
     field: AccountField = "api_key"
 
 
-class Query(_Data, kw_only=True, tag_field="scheme", tag="query"):
+class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="scheme", tag="query"):
     """The key in the query string."""
 
     name: str
     field: AccountField = "api_key"
 
 
-class SigV4(_Data, kw_only=True, tag_field="scheme", tag="sigv4"):
+class SigV4(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="scheme", tag="sigv4"):
     """AWS Signature Version 4 with the account's key pair, or the AWS credential chain when it has none."""
 
     service: str
     chain: bool = False
 
 
-class Google(_Data, kw_only=True, tag_field="scheme", tag="google"):
+class Google(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="scheme", tag="google"):
     """An access token from Application Default Credentials."""
 
     scopes: tuple[str, ...]
 
 
-class Entra(_Data, kw_only=True, tag_field="scheme", tag="entra"):
+class Entra(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="scheme", tag="entra"):
     """An access token from Microsoft Entra ID (managed identity, workload identity, CLI log-in…)."""
 
     scope: str
 
 
-class Anonymous(_Data, kw_only=True, tag_field="scheme", tag="none"):
+class Anonymous(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="scheme", tag="none"):
     """No credential at all."""
 
 
 Auth = Bearer | Header | Query | SigV4 | Google | Entra | Anonymous
 
 
-class Rename(_Data, kw_only=True, tag_field="edit", tag="rename"):
+class Rename(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="edit", tag="rename"):
     """A field that the provider knows by another name; a value already under that name wins."""
 
     field: str
@@ -117,7 +113,7 @@ class Rename(_Data, kw_only=True, tag_field="edit", tag="rename"):
     models: tuple[str, ...] = ("*",)
 
 
-class Drop(_Data, kw_only=True, tag_field="edit", tag="drop"):
+class Drop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="edit", tag="drop"):
     """A top-level field that the provider refuses; `when` limits it to those strings."""
 
     field: str
@@ -127,7 +123,7 @@ class Drop(_Data, kw_only=True, tag_field="edit", tag="drop"):
     models: tuple[str, ...] = ("*",)
 
 
-class SetField(_Data, kw_only=True, tag_field="edit", tag="set"):
+class SetField(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="edit", tag="set"):
     """A top-level field that the provider requires; set only where it is absent."""
 
     field: str
@@ -135,7 +131,7 @@ class SetField(_Data, kw_only=True, tag_field="edit", tag="set"):
     models: tuple[str, ...] = ("*",)
 
 
-class Remove(_Data, kw_only=True, tag_field="edit", tag="remove"):
+class Remove(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="edit", tag="remove"):
     """A top-level field that stands elsewhere at this provider (in the path), so leaving it out loses nothing."""
 
     field: str
@@ -143,7 +139,7 @@ class Remove(_Data, kw_only=True, tag_field="edit", tag="remove"):
     models: tuple[str, ...] = ("*",)
 
 
-class MapValue(_Data, kw_only=True, tag_field="edit", tag="map"):
+class MapValue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="edit", tag="map"):
     """A value that the provider spells in another way. Only strings are mapped."""
 
     field: str
@@ -151,7 +147,7 @@ class MapValue(_Data, kw_only=True, tag_field="edit", tag="map"):
     models: tuple[str, ...] = ("*",)
 
 
-class MapRole(_Data, kw_only=True, tag_field="edit", tag="role"):
+class MapRole(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="edit", tag="role"):
     """A message role that the provider does not know, by the one it knows."""
 
     role: str
@@ -159,7 +155,7 @@ class MapRole(_Data, kw_only=True, tag_field="edit", tag="role"):
     models: tuple[str, ...] = ("*",)
 
 
-class Clamp(_Data, kw_only=True, tag_field="edit", tag="clamp"):
+class Clamp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="edit", tag="clamp"):
     """A number outside of the range that the provider takes is moved to its edge, reported."""
 
     field: str
@@ -168,7 +164,9 @@ class Clamp(_Data, kw_only=True, tag_field="edit", tag="clamp"):
     models: tuple[str, ...] = ("*",)
 
 
-class ToolCallIds(_Data, kw_only=True, tag_field="edit", tag="tool-call-ids"):
+class ToolCallIds(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="edit", tag="tool-call-ids"
+):
     """Tool-call ids that do not match `pattern` are replaced by ids of `length` letters and digits made from them.
 
     The same id always becomes the same id, so calls and their results keep finding each other.
@@ -182,7 +180,7 @@ class ToolCallIds(_Data, kw_only=True, tag_field="edit", tag="tool-call-ids"):
 Edit = Rename | Drop | SetField | Remove | MapValue | MapRole | Clamp | ToolCallIds
 
 
-class Protocol(_Data, kw_only=True):
+class Protocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One protocol that a provider speaks.
 
     `paths` are templates per operation over `{model}`, `{verb}` (what follows the colon in the codec's own path) and
@@ -190,8 +188,9 @@ class Protocol(_Data, kw_only=True):
     account's `base_url` already ends in one (`/v1`, `/v1beta`).
     With `whole_base` any path in `base_url` is the complete prefix, as the OpenAI clients have it.
     `keep` are characters that stay as they are when the model is percent-encoded into a path.
-    `service` and `auth` replace the signing service and the provider's ways to authenticate. `models` limits the protocol to ids that match. `flags` go to the codec,
-    whose package documents them; `edits` are made to the encoded body.
+    `service` and `auth` replace the signing service and the provider's ways to authenticate. `models` limits the
+    protocol to ids that match. `flags` go to the codec, whose package documents them; `edits` are made to the encoded
+    body.
     """
 
     name: str
@@ -209,7 +208,7 @@ class Protocol(_Data, kw_only=True):
     auth: tuple[Auth, ...] = ()
 
 
-class ModelRule(_Data, kw_only=True):
+class ModelRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is known about the models whose ids match one of `match`; the first rule that matches speaks.
 
     `protocols`, where given, are the ones offered for these models, in order of fidelity. `context` and `output` are
@@ -227,14 +226,14 @@ class ModelRule(_Data, kw_only=True):
     bare: bool = True
 
 
-class Fact(_Data, kw_only=True):
+class Fact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One thing known about a provider and where it is written."""
 
     value: str
     source: str
 
 
-class Facts(_Data, kw_only=True):
+class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who and where the provider is; an account may state or override each of them."""
 
     operator: Fact | None = None
@@ -244,7 +243,7 @@ class Facts(_Data, kw_only=True):
     silicon: Fact | None = None
 
 
-class Environment(_Data, kw_only=True):
+class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Environment variables that the provider's own clients read, so that an account can be found without a file.
 
     `variables`: account field to variable names, first set wins. `discover`: `use` an account made of them, only
@@ -256,7 +255,7 @@ class Environment(_Data, kw_only=True):
     needs: tuple[AccountField, ...] = ()
 
 
-class Limits(_Data, kw_only=True):
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Response headers that tell what is left of a rate limit, by what they count, and retry habits."""
 
     request_id: tuple[str, ...] = ()
@@ -268,12 +267,12 @@ class Limits(_Data, kw_only=True):
     overloaded: tuple[int, ...] = (503, 529)
 
 
-class Provider(_Data, kw_only=True):
+class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One provider: the whole content of one data file, plus `name`, which is the file's."""
 
     title: str
     kind: Kind
-    checked: datetime.date
+    checked: dt.date
     homepage: str
     docs: str
     address: Address = Address()
