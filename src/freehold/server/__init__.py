@@ -1,0 +1,1 @@
+"""The HTTP front and what stands behind it: connections, limits, paths, workers."""
