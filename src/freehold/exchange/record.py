@@ -1,7 +1,8 @@
 """The exchange record: one row per exchange, without content, in a local spool.
 
-A row is written before the last byte of the answer reaches the client, so `kill -9` loses none; it is synced to disk
-every 100 ms, so power loss costs at most that.  A spool that can not be written stops new exchanges (see `Spool.failed`).
+A row is written before the last byte of the answer reaches the client, so `kill -9` loses none; it is synced to
+disk every 100 ms, so power loss costs at most that.  A spool that can not be written stops new exchanges (see
+`Spool.failed`).
 """
 
 from __future__ import annotations
@@ -156,7 +157,8 @@ class Spool:
             self._flush()
         except OSError as error:
             self.failed = f"{self._path}: {error.strerror or error}"
-        return self.failed is None
+            return False
+        return True
 
     def _rotate(self) -> None:
         os.fsync(self._file)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from freehold.errors import CallerError
-from freehold.ir import JsonObject, JsonValue
+from freehold.ir import parse_json, write_json
 from freehold.protocols.codec import WireRequest, WireResponse
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class RecordedRequest(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     method: str = "POST"
     headers: dict[str, str] = {}
-    body: JsonValue = None
+    body: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class RecordedResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ class RecordedResponse(msgspec.Struct, frozen=True, kw_only=True):
 
     status: int
     headers: dict[str, str] = {}
-    body: JsonValue | msgspec.UnsetType = msgspec.UNSET
+    body: msgspec.Raw = msgspec.Raw(b"")
     body_text: str | None = None
     body_base64: str | None = None
 
@@ -48,14 +48,14 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     request: RecordedRequest | None = None
     request_path_guess: str | None = None
     response: RecordedResponse | None = None
-    source: JsonObject = {}
+    source: dict[str, msgspec.Raw] = {}
 
     def wire_request(self) -> WireRequest | None:
         """The request as a codec reads it; None where only the response was recorded."""
         if self.request is None:
             return None
         path, _, query = self.request.path.partition("?")
-        body = b"" if self.request.body is None else msgspec.json.encode(self.request.body)
+        body = b"" if bytes(self.request.body) == b"null" else _compact(self.request.body)
         return WireRequest(
             method=self.request.method,
             path=path,
@@ -74,13 +74,19 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
         elif answer.body_text is not None:
             body = answer.body_text.encode()
         else:
-            body = b"" if answer.body is msgspec.UNSET else msgspec.json.encode(answer.body)
+            body = _compact(answer.body)
         return WireResponse(status=answer.status, headers=_headers(answer.headers), body=body)
 
     @property
     def response_is_bytes(self) -> bool:
         """Whether the response's own bytes were recorded, not only its JSON."""
-        return self.response is not None and self.response.body is msgspec.UNSET
+        return self.response is not None and not bytes(self.response.body)
+
+
+def _compact(value: msgspec.Raw) -> bytes:
+    """Recorded JSON without the white space of the file it stands in; nothing stays nothing."""
+    text = bytes(value)
+    return write_json(parse_json(text)) if text else b""
 
 
 def _headers(headers: dict[str, str]) -> Headers:

@@ -1,0 +1,374 @@
+"""A target's answer on its way back to the client: whole or streamed, as it is or in another protocol.
+
+Nothing reaches the client before the answer has proved to be one: an error dressed as a success, or a stream that
+breaks before its first word, is raised as an UpstreamError and the next target gets its chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from freehold.errors import UpstreamError
+from freehold.exchange.failures import attempt_failed, failure_of
+from freehold.exchange.headers import answer_headers, dollars, passed_on
+from freehold.exchange.proofs import SealedStream, seal_response
+from freehold.exchange.record import Outcome, UsageRecord
+from freehold.ir import (
+    Embeddings,
+    ErrorEnd,
+    Event,
+    Failure,
+    Pulse,
+    Response,
+    ResponseEnd,
+    ResponseStart,
+    Usage,
+    UsageDelta,
+)
+from freehold.ir.fold import fold, merge_usage, unfold
+from freehold.protocols.codec import CONTENT_TYPE_OF_FRAMING, Framing, StreamDecoder, WireResponse
+from freehold.transport.framing import FrameParser, FrameWriter, frame_parser, frame_writer
+
+if TYPE_CHECKING:
+    from freehold.exchange.door import Sink
+    from freehold.exchange.lanes import Prepared
+    from freehold.exchange.record import AttemptRecord
+    from freehold.exchange.road import Journey
+    from freehold.ir import Loss, Result
+    from freehold.protocols.codec import StreamEncoder
+    from freehold.transport.answer import Answer
+
+_FRAMINGS: dict[str, Framing] = {
+    "text/event-stream": "sse",
+    "application/vnd.amazon.eventstream": "event-stream",
+    "application/x-ndjson": "json-lines",
+}
+
+
+class Watch:
+    """What must be known of a stream that passes: usage so far, whether it ended, whether it broke."""
+
+    __slots__ = ("ended", "failure", "usage")
+
+    def __init__(self) -> None:
+        self.usage: Usage | None = None
+        self.ended = False
+        self.failure: Failure | None = None
+
+    def see(self, events: Sequence[Event]) -> None:
+        """Note what one batch says."""
+        for event in events:
+            if isinstance(event, UsageDelta):
+                self.usage = merge_usage(self.usage, event.usage)
+            elif isinstance(event, ResponseStart):
+                self.usage = merge_usage(self.usage, event.response.usage)
+            elif isinstance(event, ResponseEnd):
+                self.ended = True
+            elif isinstance(event, ErrorEnd):
+                self.failure = event.failure
+
+
+class Answering:
+    """Passes one answer on."""
+
+    __slots__ = ("answer", "attempt", "journey", "prepared", "watch")
+
+    def __init__(self, journey: Journey, prepared: Prepared, answer: Answer, attempt: AttemptRecord) -> None:
+        self.journey = journey
+        self.prepared = prepared
+        self.answer = answer
+        self.attempt = attempt
+        self.watch = Watch()
+
+    async def pass_on(self) -> None:
+        """Answer the client. Raises UpstreamError while nothing has been sent to it."""
+        framing = self._framing()
+        if framing is None:
+            await self._whole()
+        elif self.journey.seen.stream:
+            await self._stream(framing)
+        else:
+            await self._folded(framing)
+
+    def _framing(self) -> Framing | None:
+        """How the answer is framed, by its own word; a JSON array is one only where a stream was asked for."""
+        content_type = next((value for name, value in self.answer.headers if name == "content-type"), "")
+        kind = content_type.partition(";")[0].strip().lower()
+        framing = _FRAMINGS.get(kind)
+        if framing is None and self.prepared.wire.stream and not kind.endswith("json"):
+            # Some servers stream under no or a wrong type; what was asked for is then the better guess.
+            return "sse"
+        return framing
+
+    # --- Whole answers ---------------------------------------------------------------------------------------------
+
+    async def _whole(self) -> None:
+        journey, codec = self.journey, self.prepared.target.codec
+        body = await self.answer.read(journey.snapshot.max_answer)
+        wire = WireResponse(status=self.answer.status, headers=tuple(self.answer.headers), body=body)
+        result = codec.decode_response(wire, journey.decoded())
+        if isinstance(result, Response | Embeddings):
+            self.watch.usage = result.usage
+        self.watch.ended = True
+        if isinstance(result, Response) and journey.seen.stream:
+            await self._unfolded(result)
+            return
+        if self.prepared.lane == "tunnel":
+            content_type = next((value for name, value in wire.headers if name == "content-type"), "application/json")
+            self._respond(wire.status, content_type, body, passed_on(wire.headers))
+            return
+        self._encode_whole(result)
+
+    def _encode_whole(self, result: Result) -> None:
+        journey = self.journey
+        if isinstance(result, Response):
+            result = self._sealed(result)
+        encoded = journey.arrival.codec.encode_response(result, journey.stamp, journey.request())
+        journey.record.losses = self.prepared.losses + encoded.losses
+        content_type = next((value for name, value in encoded.value.headers if name == "content-type"), "")
+        self._respond(encoded.value.status, content_type or "application/json", encoded.value.body, [])
+
+    def _sealed(self, response: Response) -> Response:
+        journey, target = self.journey, self.prepared.target
+        client = journey.arrival.codec.language
+        return seal_response(response, client, target.maker, journey.road.sealer, journey.arrival.project)
+
+    async def _folded(self, framing: Framing) -> None:
+        """A unary client on an upstream that streams all the same."""
+        decoder = self.prepared.target.codec.decoder(self.journey.decoded())
+        batches = [events async for events, _ in self._batches(framing, decoder)]
+        if self.watch.failure is not None:
+            raise attempt_failed(self.watch.failure)
+        self._encode_whole(fold(batches))
+
+    def _respond(self, status: int, content_type: str, body: bytes, passed: list[tuple[str, str]]) -> None:
+        journey = self.journey
+        self._settle("ok")
+        journey.record.status = status
+        headers = self._headers(content_type)
+        if journey.record.cost_nano_usd is not None:
+            headers.append(("freehold-cost", dollars(journey.record.cost_nano_usd)))
+        headers.extend(passed)
+        journey.finish()
+        journey.door.respond(status, headers, body)
+
+    def _headers(self, content_type: str) -> list[tuple[str, str]]:
+        journey = self.journey
+        return answer_headers(
+            codec=journey.arrival.codec.name,
+            exchange=journey.arrival.id,
+            target=self.prepared.target.name,
+            attempts=len(journey.record.attempts),
+            losses=journey.record.losses or self.prepared.losses,
+            content_type=content_type,
+        )
+
+    # --- Streams ---------------------------------------------------------------------------------------------------
+
+    async def _batches(self, framing: Framing, decoder: StreamDecoder) -> AsyncIterator[tuple[list[Event], bytes]]:
+        """Events as they arrive, with the bytes they came in. Ends after the events of the stream's own end.
+
+        A connection that fails in the middle ends as an ErrorEnd. Raises UpstreamError only before the first batch.
+        """
+        parser: FrameParser = frame_parser(framing)
+        watch = self.watch
+        begun = False
+        try:
+            async for data in self.answer:
+                events = [event for frame in parser.feed(data) for event in decoder.feed(frame)]
+                watch.see(events)
+                begun = begun or bool(events)
+                yield events, data
+                if watch.failure is not None:
+                    return
+            events = [event for frame in parser.close() for event in decoder.feed(frame)]
+        except UpstreamError as error:
+            if not begun:
+                raise
+            broken: list[Event] = [ErrorEnd(failure=failure_of(error))]
+            watch.see(broken)
+            yield broken, b""
+            return
+        if not (watch.ended or watch.failure):
+            watch.see(events)
+            if not watch.failure:
+                events.extend(decoder.close())
+                watch.see(events)
+        if events:
+            yield events, b""
+
+    async def _stream(self, framing: Framing) -> None:
+        journey = self.journey
+        prepared = self.prepared
+        client = journey.arrival.codec
+        tunnel = prepared.lane == "tunnel"
+        decoder = prepared.target.codec.decoder(journey.decoded())
+        batches = self._batches(framing, decoder)
+        held: list[tuple[list[Event], bytes]] = []
+        async for batch in batches:
+            held.append(batch)
+            if any(not isinstance(event, Pulse) for event in batch[0]):
+                break
+        if self.watch.failure is not None and not _said_something(held):
+            raise attempt_failed(self.watch.failure)
+        if not held:
+            raise UpstreamError("the provider's stream was empty", code="upstream_truncated", kind="bad_gateway")
+        if tunnel:
+            content_type = CONTENT_TYPE_OF_FRAMING[framing]
+            passage: _Passage = _Tunnel(self, framing)
+        else:
+            own_framing = client.framing(journey.request())
+            content_type = CONTENT_TYPE_OF_FRAMING[own_framing]
+            passage = _Translation(self, own_framing)
+        headers = self._headers(content_type)
+        if tunnel:
+            headers.extend(passed_on(self.answer.headers))
+        journey.record.status = 200
+        sink = await journey.door.start(200, headers)
+        await self._pass_stream(sink, passage, held, batches)
+
+    async def _pass_stream(
+        self,
+        sink: Sink,
+        passage: _Passage,
+        held: list[tuple[list[Event], bytes]],
+        batches: AsyncIterator[tuple[list[Event], bytes]],
+    ) -> None:
+        try:
+            for events, data in held:
+                written = passage.write(events, data)
+                if written:
+                    await sink.send(written)
+            async for events, data in batches:
+                written = passage.write(events, data)
+                if written:
+                    await sink.send(written)
+            last = passage.close()
+            broken = self.watch.failure is not None
+            self.journey.record.losses = self.prepared.losses + passage.losses()
+            self._settle("broken" if broken else "ok")
+            self.journey.finish()
+            if last:
+                await sink.send(last)
+            if broken:
+                sink.abort()
+            else:
+                await sink.end()
+        except BaseException:
+            # The client left, or the server is stopping: what was used until now is still recorded.
+            self.journey.record.losses = self.prepared.losses + passage.losses()
+            self._settle("ok" if self.watch.ended else "client_gone")
+            sink.abort()
+            raise
+
+    async def _unfolded(self, response: Response) -> None:
+        """A streaming client on an upstream that answered whole."""
+        journey = self.journey
+        framing = journey.arrival.codec.framing(journey.request())
+        passage = _Translation(self, framing)
+        sink = await journey.door.start(200, self._headers(CONTENT_TYPE_OF_FRAMING[framing]))
+        journey.record.status = 200
+        for events in unfold(response):
+            await sink.send(passage.write(events, b""))
+        last = passage.close()
+        journey.record.losses = self.prepared.losses + passage.losses()
+        self._settle("ok")
+        journey.finish()
+        if last:
+            await sink.send(last)
+        await sink.end()
+
+    # --- The record ------------------------------------------------------------------------------------------------
+
+    def _settle(self, outcome: Outcome) -> None:
+        """Usage and cost as they are now known."""
+        record, target, usage = self.journey.record, self.prepared.target, self.watch.usage
+        record.outcome = outcome
+        if self.watch.failure is not None:
+            record.error = self.watch.failure.code or self.watch.failure.kind
+            self.attempt.error = record.error
+        if not record.losses:
+            record.losses = self.prepared.losses
+        if usage is None:
+            return
+        record.usage = UsageRecord(
+            source="provider" if self.watch.ended else "partial",
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cache_read=usage.cache_read,
+            cache_write=usage.cache_write,
+            reasoning=usage.reasoning,
+        )
+        record.cost_nano_usd = target.cost(usage)
+        record.price_version = target.price_version
+
+
+class _Passage(Protocol):
+    """How a stream's batches become the client's bytes."""
+
+    def write(self, events: list[Event], data: bytes) -> bytes:
+        """The bytes of one batch that came in as `data`."""
+        ...
+
+    def close(self) -> bytes:
+        """What the client's framing needs at the end."""
+        ...
+
+    def losses(self) -> tuple[Loss, ...]:
+        """What could not be said so far."""
+        ...
+
+
+class _Tunnel:
+    """The provider's own bytes; only a break of the connection has to be put into words."""
+
+    __slots__ = ("_answering", "_framing")
+
+    def __init__(self, answering: Answering, framing: Framing) -> None:
+        self._answering = answering
+        self._framing: Framing = framing
+
+    def write(self, events: list[Event], data: bytes) -> bytes:
+        if data or not any(isinstance(event, ErrorEnd) for event in events):
+            return data
+        journey = self._answering.journey
+        encoder = journey.arrival.codec.encoder(journey.stamp, journey.decoded())
+        writer = frame_writer(self._framing)
+        return b"".join(writer.write(frame) for frame in encoder.feed(events))
+
+    def close(self) -> bytes:
+        return b""
+
+    def losses(self) -> tuple[Loss, ...]:
+        return ()
+
+
+class _Translation:
+    """Events through the client's encoder."""
+
+    __slots__ = ("_encoder", "_seal", "_writer")
+
+    def __init__(self, answering: Answering, framing: Framing) -> None:
+        journey, target = answering.journey, answering.prepared.target
+        client = journey.arrival.codec
+        self._encoder: StreamEncoder = client.encoder(journey.stamp, journey.request())
+        self._writer: FrameWriter = frame_writer(framing)
+        self._seal = SealedStream(client.language, target.maker, journey.road.sealer, journey.arrival.project)
+
+    def write(self, events: list[Event], data: bytes) -> bytes:  # noqa: ARG002 -- the other passage needs it
+        frames = self._encoder.feed(self._seal.feed(events))
+        if len(frames) == 1:
+            return self._writer.write(frames[0])
+        return b"".join([self._writer.write(frame) for frame in frames])
+
+    def close(self) -> bytes:
+        return self._writer.close()
+
+    def losses(self) -> tuple[Loss, ...]:
+        return tuple(self._encoder.losses)
+
+
+def _said_something(held: list[tuple[list[Event], bytes]]) -> bool:
+    """Whether any of the answer itself has come; an announcement alone can still be taken back."""
+    return any(not isinstance(event, Pulse | ErrorEnd | ResponseStart) for events, _ in held for event in events)

@@ -1,0 +1,76 @@
+"""Errors as values: from an exception to a `Failure` that any codec can say, and back to retry advice."""
+
+from __future__ import annotations
+
+from typing import cast, get_args
+
+from freehold.errors import ErrorKind, FreeholdError, Retry, UpstreamError, kind_of_status, retry_of_kind
+from freehold.ir import Failure
+
+FREEHOLD = "freehold"
+"""The origin of failures that Freehold itself reports."""
+
+_KINDS = frozenset(get_args(ErrorKind))
+
+
+class AttemptFailedError(UpstreamError):
+    """A target answered with an error, or broke off before its first word; `failure` is what it said."""
+
+    def __init__(self, failure: Failure, retry: Retry) -> None:
+        kind = kind_of(failure)
+        super().__init__(
+            failure.message,
+            code=failure.code or "upstream_error",
+            kind=kind,
+            status=failure.status,
+            retry=retry,
+            upstream_status=failure.status,
+            request_id=failure.request_id,
+        )
+        self.failure = failure
+
+
+def kind_of(failure: Failure) -> ErrorKind:
+    """The kind of a failure; what a codec does not name follows from the status."""
+    return cast("ErrorKind", failure.kind) if failure.kind in _KINDS else kind_of_status(failure.status)
+
+
+def attempt_failed(failure: Failure) -> AttemptFailedError:
+    """The exception of a failure, with the retry advice that its kind and its Retry-After give."""
+    return AttemptFailedError(failure, retry_of_kind(kind_of(failure), failure.retry_after))
+
+
+def failure_of(error: FreeholdError) -> Failure:
+    """What a caller is told about an error."""
+    if isinstance(error, AttemptFailedError):
+        return error.failure
+    return Failure(
+        origin=FREEHOLD,
+        status=error.status,
+        kind=error.kind,
+        message=error.message,
+        code=error.code,
+        type=getattr(error, "aws_code", None),
+        param=error.param,
+        retry_after=error.retry.after,
+    )
+
+
+def for_caller(failure: Failure, target: str) -> Failure:
+    """A provider's failure as the caller may see it: whose it was, without the provider's own headers.
+
+    A refused credential of *ours* is not the caller's: it stays an authentication error in their SDK, but the message
+    says which account it was.
+    """
+    if failure.kind in {"authentication", "permission", "billing"}:
+        return Failure(
+            origin=failure.origin,
+            status=failure.status,
+            kind=failure.kind,
+            message=f"{target}: {failure.message}",
+            code=failure.code,
+            type=failure.type,
+            param=failure.param,
+            retry_after=failure.retry_after,
+        )
+    return failure

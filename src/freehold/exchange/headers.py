@@ -1,0 +1,64 @@
+"""The headers that an answer carries besides its body's: whose it is, what it cost, what it lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from freehold.ir import Loss
+
+REQUEST_ID_HEADERS: dict[str, str] = {
+    "openai-chat": "x-request-id",
+    "openai-responses": "x-request-id",
+    "openai-embeddings": "x-request-id",
+    "azure-openai": "x-request-id",
+    "anthropic-messages": "request-id",
+    "bedrock-converse": "x-amzn-requestid",
+    "bedrock-invoke": "x-amzn-requestid",
+    "gemini-generate": "x-request-id",
+}
+"""Where each protocol's clients look for the id that support asks for; it is the exchange's id."""
+
+_MAX_LOSSES_SHOWN = 8
+"""The header is a hint; the record holds them all. Proxies in front refuse headers of more than a few KiB."""
+
+_RATE_LIMIT_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-", "x-amzn-bedrock-")
+
+
+def answer_headers(
+    *, codec: str, exchange: str, target: str, attempts: int, losses: Sequence[Loss], content_type: str
+) -> list[tuple[str, str]]:
+    """The headers of every answer that a target gave."""
+    headers = [
+        ("content-type", content_type),
+        (REQUEST_ID_HEADERS[codec], exchange),
+        ("freehold-exchange", exchange),
+        ("freehold-target", target),
+        ("freehold-attempts", str(attempts)),
+    ]
+    if losses:
+        headers.append(("freehold-loss", loss_header(losses)))
+    return headers
+
+
+def loss_header(losses: Sequence[Loss]) -> str:
+    """Losses as a structured-field list (RFC 9651): kind, with path and effect as parameters."""
+    items = [f'{loss.kind};effect={loss.effect};path="{_quotable(loss.path)}"' for loss in losses[:_MAX_LOSSES_SHOWN]]
+    if len(losses) > _MAX_LOSSES_SHOWN:
+        items.append(f"more;count={len(losses) - _MAX_LOSSES_SHOWN}")
+    return ", ".join(items)
+
+
+def _quotable(path: str) -> str:
+    """A path as a structured-field string: printable ASCII, no quotes; a caller's own field name may be anything."""
+    return "".join(letter if " " <= letter <= "~" and letter not in '"\\' else "?" for letter in path[:120])
+
+
+def passed_on(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What may cross from a provider's answer in the tunnel: its rate-limit figures."""
+    return [(name, value) for name, value in headers if name.startswith(_RATE_LIMIT_PREFIXES)]
+
+
+def dollars(nano: int) -> str:
+    """Nano-dollars as a decimal number of USD."""
+    whole, rest = divmod(nano, 1_000_000_000)
+    return f"{whole}.{rest:09d}"

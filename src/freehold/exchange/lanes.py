@@ -1,0 +1,246 @@
+"""Three lanes of one road: how a request is made ready for one target.
+
+- *tunnel*: client and target speak the same protocol and nothing needs to be understood: values pass byte
+  for byte, only the model's name is exchanged (and what a provider's data file edits);
+- *same-language*: the same protocol, but something must be touched, so it is decoded, edited and encoded; extras return;
+- *translate*: another protocol.
+
+Tunnel and same-language say the same thing; a test holds them equal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Literal
+from urllib.parse import quote, unquote
+
+import msgspec
+
+from freehold.errors import CallerError
+from freehold.exchange.target import Place, Target
+from freehold.ir import Count, Embed, Generate, Loss, Request
+from freehold.protocols.codec import Codec, Framing, Operation, Unsupported, WireRequest
+
+Lane = Literal["tunnel", "same-language", "translate"]
+
+Strictness = Literal["report", "reject-content", "reject"]
+
+RequestOf = Callable[[], Request]
+"""The decoded request, decoded when first asked for."""
+
+_RAW_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+_FALSE = msgspec.Raw(b"false")
+
+_MODEL_IN_PATH = re.compile(r"/(?:deployments|model)/([^/]+)/|/(?:models|tunedModels)/(.+):\w+$")
+_STREAM_IN_PATH = ("/converse-stream", "/invoke-with-response-stream", ":streamGenerateContent", ":streamRawPredict")
+
+# Clients of these protocols name the model in the body; everybody else's path does.
+_MODEL_IN_BODY = frozenset({"openai-chat", "openai-responses", "openai-embeddings", "anthropic-messages"})
+
+SEAL_MARK = b"fh1."
+"""If a body holds this anywhere, a seal may have to be opened, so it can not pass unread."""
+_OPTIONS_MARK = b'"freehold"'
+
+_STATE_FIELDS = ("previous_response_id", "conversation", "background")
+
+
+class Glance(msgspec.Struct, frozen=True):
+    """What must be known of every request: the model it names and whether it wants a stream.
+
+    `fields` are the body's top-level values as bytes, None where the body is not a JSON object (its codec will say so).
+    """
+
+    model: str
+    stream: bool
+    fields: dict[str, msgspec.Raw] | None
+
+
+def glance(codec: str, wire: WireRequest) -> Glance:
+    """Read as little as possible. Raises CallerError for a body that is no JSON object, or names no model."""
+    try:
+        fields = _RAW_FIELDS.decode(wire.body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise CallerError(f"the body must be a JSON object: {error}", code="invalid_json") from None
+    found = _MODEL_IN_PATH.search(wire.path)
+    if found is not None:
+        model = unquote(found[1] or found[2])
+        stream = wire.path.endswith(_STREAM_IN_PATH) or _is_true(fields, codec)
+        if model == "count-tokens":
+            return Glance(_text(fields, "model"), stream=False, fields=fields)
+        return Glance(model, stream, fields)
+    model = _text(fields, "model")
+    if not model:
+        raise CallerError("model must be a string: the name of a model", param="model")
+    return Glance(model, _is_true(fields, codec), fields)
+
+
+def _is_true(fields: dict[str, msgspec.Raw], codec: str) -> bool:
+    if codec in {"bedrock-converse", "bedrock-invoke", "gemini-generate"}:
+        return False
+    raw = fields.get("stream")
+    return raw is not None and bytes(raw) == b"true"
+
+
+def _text(fields: dict[str, msgspec.Raw], name: str) -> str:
+    raw = fields.get(name)
+    if raw is None:
+        return ""
+    try:
+        return msgspec.json.decode(raw, type=str)
+    except msgspec.DecodeError:
+        return ""
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A request ready to be located, signed and sent to one target."""
+
+    target: Target
+    lane: Lane
+    wire: WireRequest
+    losses: tuple[Loss, ...] = ()
+
+
+def tunnels(client: Codec, framing: Framing | None, target: Target, wire: WireRequest) -> bool:
+    """Whether the request may pass unread: same protocol, same framing of the answer, no seal, no options for us."""
+    if client.name != target.codec.name:
+        return False
+    if framing is not None and client.name == "gemini-generate" and framing != "sse":
+        return False
+    return SEAL_MARK not in wire.body and _OPTIONS_MARK not in wire.body
+
+
+def tunnel(wire: WireRequest, seen: Glance, target: Target, operation: Operation) -> Prepared | None:
+    """The request with another model's name and the provider's own edits. None where state forbids the tunnel."""
+    fields = seen.fields
+    name = target.codec.name
+    if fields is None or (name in _MODEL_IN_BODY and "model" not in fields):
+        return None  # Vertex clients name the model in the path only; other targets want it in the body
+    body = wire.body
+    if name in _MODEL_IN_BODY and seen.model != target.model:
+        fields = {**fields, "model": msgspec.Raw(msgspec.json.encode(target.model))}
+        body = msgspec.json.encode(fields)
+    if name == "openai-responses":
+        stateless = _stateless(fields)
+        if stateless is not fields:
+            body = msgspec.json.encode(stateless)
+    path = wire.path
+    found = _MODEL_IN_PATH.search(path)
+    if found is not None and seen.model != target.model:
+        start, end = found.span(1) if found[1] is not None else found.span(2)
+        path = path[:start] + quote(target.model, safe="") + path[end:]
+    outgoing = WireRequest(
+        method=wire.method,
+        path=path,
+        query=wire.query,
+        headers=wire.headers,
+        body=body,
+        operation=operation,
+        model=target.model,
+        stream=seen.stream,
+    )
+    return _edited(target, "tunnel", outgoing, ())
+
+
+def _stateless(fields: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+    """No state is left at a provider unasked: `store: false`, and encrypted reasoning so that the next turn has it."""
+    stored = fields.get("store")
+    if stored is not None and bytes(stored) == b"false":
+        return fields
+    include: list[str] = []
+    raw = fields.get("include")
+    if raw is not None and bytes(raw) != b"null":
+        try:
+            include = msgspec.json.decode(raw, type=list[str])
+        except msgspec.DecodeError:
+            return fields
+    if "reasoning.encrypted_content" not in include:
+        include = [*include, "reasoning.encrypted_content"]
+    return {**fields, "store": _FALSE, "include": msgspec.Raw(msgspec.json.encode(include))}
+
+
+def refuse_state(client: Codec, seen: Glance) -> None:
+    """Raises CallerError where the request leans on state that a Responses server would have to keep."""
+    if client.name not in {"openai-responses", "azure-openai"} or seen.fields is None:
+        return
+    for name in _STATE_FIELDS:
+        raw = seen.fields.get(name)
+        if raw is not None and bytes(raw) not in {b"null", b"false"}:
+            raise CallerError(
+                f"{name} needs stored responses, which this server does not keep yet: send the whole conversation "
+                "in input instead (reasoning items with their encrypted_content included)",
+                code="state_not_kept",
+                param=name,
+            )
+
+
+def encode(request: Request, target: Target, client: Codec, losses: tuple[Loss, ...]) -> Prepared:
+    """The request in the target's protocol. Raises Unsupported where it has no words for this operation."""
+    named = _with_model(request, target.model)
+    encoded = target.codec.encode_request(named, target.dialect)
+    lane: Lane = "same-language" if client.name == target.codec.name else "translate"
+    return _edited(target, lane, encoded.value, losses + encoded.losses)
+
+
+def _with_model(request: Request, model: str) -> Request:
+    match request:
+        case Generate() | Embed():
+            return request if request.model == model else msgspec.structs.replace(request, model=model)
+        case Count():
+            generate = msgspec.structs.replace(request.generate, model=model)
+            return msgspec.structs.replace(request, generate=generate)
+        case _:
+            return request
+
+
+def _edited(target: Target, lane: Lane, wire: WireRequest, losses: tuple[Loss, ...]) -> Prepared:
+    edit = target.edits.get("stream" if wire.stream else wire.operation)
+    if edit is None:
+        return Prepared(target=target, lane=lane, wire=wire, losses=losses)
+    body, lost = edit(wire.body)
+    if body is not wire.body:
+        wire = msgspec.structs.replace(wire, body=body)
+    return Prepared(target=target, lane=lane, wire=wire, losses=losses + lost)
+
+
+def choose_target(place: Place, client: Codec, request_of: RequestOf, operation: Operation) -> Target:
+    """The target of a place that says this request best: the client's own protocol, else the one that loses least.
+
+    Raises Unsupported if none of them has a path for the operation.
+    """
+    able = [target for target in place.targets if operation in target.operations]
+    for target in able:
+        if target.codec.name == client.name:
+            return target
+    if len(able) == 1:
+        return able[0]
+    best: tuple[tuple[int, int, int], Target] | None = None
+    for target in able:
+        try:
+            losses = target.codec.encode_request(_with_model(request_of(), target.model), target.dialect).losses
+        except (Unsupported, CallerError):
+            continue
+        weight = (_count(losses, "content"), _count(losses, "behaviour"), len(losses))
+        if weight == (0, 0, 0):
+            return target
+        if best is None or weight < best[0]:
+            best = (weight, target)
+    if best is None:
+        raise Unsupported(f"{place.name} has no protocol for this operation ({operation})")
+    return best[1]
+
+
+def _count(losses: tuple[Loss, ...], effect: str) -> int:
+    return sum(loss.effect == effect for loss in losses)
+
+
+def refused_losses(losses: tuple[Loss, ...], strictness: Strictness) -> tuple[Loss, ...]:
+    """The losses that this strictness does not allow."""
+    match strictness:
+        case "report":
+            return ()
+        case "reject":
+            return losses
+        case "reject-content":
+            return tuple(loss for loss in losses if loss.effect == "content")

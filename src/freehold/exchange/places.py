@@ -1,0 +1,165 @@
+"""From a configuration to places that can be asked: every target made ready once, the first time it is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from freehold.config import Account, Config
+from freehold.errors import CallerError, ConfigError
+from freehold.exchange.proofs import Maker
+from freehold.exchange.target import Edit, Place, Target
+from freehold.ir import Usage
+from freehold.protocols.codec import Codec, Dialect
+from freehold.providers import schema
+from freehold.providers.address import Endpoint as Address
+from freehold.providers.address import endpoint as address_of
+from freehold.providers.auth import Authenticator, authenticator
+from freehold.providers.catalog import providers, rule
+from freehold.providers.dialect import edit_body, edits_for
+from freehold.routing.names import Names
+from freehold.routing.names import Target as Named
+from freehold.transport.endpoint import Endpoint, Timeouts, split_url
+from freehold.transport.proxies import bypasses_proxy
+
+_EDITED: tuple[schema.Operation, ...] = ("generate", "stream", "count", "embed")
+
+Price = Callable[[Usage], int | None]
+Prices = Callable[[str, str], tuple[Price, str | None]]
+"""(provider, model) to the cost function of its usage, in nano-dollars, and the version of the price list."""
+
+
+class Places:
+    """Finds who answers for a name, in one configuration snapshot."""
+
+    def __init__(
+        self,
+        config: Config,
+        names: Names,
+        *,
+        codecs: Mapping[str, Codec],
+        prices: Prices,
+        clock: Callable[[], float],
+        environ: Mapping[str, str],
+    ) -> None:
+        self._config = config
+        self._names = names
+        self._codecs = codecs
+        self._prices = prices
+        self._clock = clock
+        self._environ = environ
+        self._places: dict[str, Place] = {}
+        self._resolved: dict[str, tuple[Place, ...]] = {}
+        self._authenticators: dict[tuple[str, str], Authenticator] = {}
+
+    def resolve(self, model: str, operation: str) -> tuple[Place, ...]:
+        """The places for a model name, in order of preference. Raises CallerError (404) naming the nearest names."""
+        del operation
+        known = self._resolved.get(model)
+        if known is not None:
+            return known
+        resolution = self._names.resolve(model)
+        places = tuple(self.place(named) for named in resolution.targets)
+        if len(self._resolved) < 4096:  # names come from callers: remembering them must not fill memory
+            self._resolved[model] = places
+        return places
+
+    def place(self, named: Named) -> Place:
+        """The place of one named target."""
+        key = f"{named.id}@{','.join(named.protocols)}"
+        known = self._places.get(key)
+        if known is None:
+            known = Place(name=named.id, targets=tuple(self._targets(named)))
+            if len(self._places) < 4096:
+                self._places[key] = known
+        return known
+
+    def _targets(self, named: Named) -> list[Target]:
+        account = self._config.accounts[named.account]
+        provider = providers()[account.provider]
+        targets: list[Target] = []
+        for name in named.protocols:
+            protocol = provider.protocol(name)
+            codec = self._codecs.get(name)
+            if protocol is not None and codec is not None:
+                targets.append(self._target(named, account, provider, protocol, codec))
+        if not targets:
+            raise CallerError(
+                f"{provider.title} offers no protocol for {named.model} that Freehold speaks",
+                code="model_not_found",
+                kind="not_found",
+                param="model",
+            )
+        return targets
+
+    def _target(
+        self, named: Named, account: Account, provider: schema.Provider, protocol: schema.Protocol, codec: Codec
+    ) -> Target:
+        try:
+            address = address_of(provider, protocol, account.fields())
+        except ValueError as error:
+            raise ConfigError(f"accounts.{account.name}: {provider.title} needs {error}") from None
+        known = rule(provider, named.known_as)
+        family = known.family if known is not None else ""
+        price, version = self._prices(provider.name, named.known_as)
+        edits = {operation: edits_for(protocol, named.known_as, operation) for operation in _EDITED}
+        return Target(
+            name=named.id,
+            account=named.account,
+            provider=provider.name,
+            model=named.model,
+            maker=Maker(provider.name, family),
+            codec=codec,
+            dialect=Dialect(provider=provider.name, flags=frozenset(protocol.flags)),
+            endpoint=_endpoint(account, address, self._environ),
+            operations=frozenset(address.paths),
+            locate=address.locate,
+            headers=address.headers,
+            edits={operation: _edit(found) for operation, found in edits.items() if found},
+            authenticator=self._authenticator(account, provider, protocol),
+            cost=price,
+            price_version=version,
+            request_id_headers=provider.limits.request_id,
+        )
+
+    def _authenticator(self, account: Account, provider: schema.Provider, protocol: schema.Protocol) -> Authenticator:
+        key = (account.name, protocol.name)
+        known = self._authenticators.get(key)
+        if known is None:
+            known = self._authenticators[key] = authenticator(provider, protocol, account, self._clock)
+        return known
+
+
+def _edit(edits: tuple[schema.Edit, ...]) -> Edit:
+    return partial(edit_body, edits=edits)
+
+
+def _endpoint(account: Account, address: Address, environ: Mapping[str, str]) -> Endpoint:
+    origin = split_url(address.origin)
+    return Endpoint(
+        scheme=origin.scheme,
+        host=origin.host,
+        port=origin.port,
+        ca_file=account.ca_file,
+        client_cert=account.client_cert,
+        proxy=_proxy(account, origin.scheme, origin.host, environ),
+        timeouts=Timeouts(
+            connect=account.timeouts.connect,
+            first_byte=account.timeouts.first_byte,
+            idle=account.timeouts.idle,
+            total=account.timeouts.total,
+        ),
+        max_connections=account.max_connections,
+    )
+
+
+def _proxy(account: Account, scheme: str, host: str, environ: Mapping[str, str]) -> str | None:
+    """The account's own proxy, else the one that `HTTPS_PROXY` and `NO_PROXY` ask for; loopback never has one."""
+    if account.proxy is not None:
+        return account.proxy.reveal()
+    if scheme != "https" or host in {"localhost", "127.0.0.1", "::1"}:
+        return None
+    proxy = environ.get("https_proxy") or environ.get("HTTPS_PROXY")
+    if not proxy or bypasses_proxy(host, environ.get("no_proxy") or environ.get("NO_PROXY") or ""):
+        return None
+    return proxy

@@ -1,0 +1,407 @@
+"""The road: one request from door to door. Read this first.
+
+    glance ─▶ resolve ─▶ for each place: choose a target ─▶ lane ─▶ losses allowed? ─▶ send
+                              ▲                                                          │
+                              └──── the next one, while nothing has reached the client ◀─┘ failed, and not by the caller
+    answer ◀─ encode ◀─ seal proofs ◀─ decode ◀─────────────────────────────────────────── answered
+       └─ record
+
+Everything that asks a model something goes down this road: every protocol, streams, embeddings, counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from freehold.errors import CallerError, FreeholdError, UpstreamError
+from freehold.exchange.answers import Answering
+from freehold.exchange.door import Arrival, ClientGone, Door
+from freehold.exchange.failures import AttemptFailedError, attempt_failed, failure_of, for_caller
+from freehold.exchange.headers import REQUEST_ID_HEADERS
+from freehold.exchange.lanes import (
+    Glance,
+    Prepared,
+    choose_target,
+    encode,
+    glance,
+    refuse_state,
+    refused_losses,
+    tunnel,
+    tunnels,
+)
+from freehold.exchange.proofs import Sealer, open_proofs
+from freehold.exchange.record import AttemptRecord, ExchangeRecord, Spool
+from freehold.exchange.target import Place, Resolver, Target
+from freehold.ir import Failure, Generate, Language, Loss, Request
+from freehold.protocols.codec import Stamp, Unsupported, WireResponse
+from freehold.protocols.openai_responses import stateless
+from freehold.providers.auth import Fixed
+
+if TYPE_CHECKING:
+    from freehold.transport.answer import Answer
+    from freehold.transport.client import Upstream
+
+MAX_ERROR_BODY = 1024 * 1024
+"""Bytes of a provider's error that are read; real ones are under 10 KB."""
+
+WAIT_AT_MOST = 5.0
+"""Seconds that the road waits itself when every target asks to come back later; beyond that the caller is told."""
+
+
+class Clock(Protocol):
+    """The time of day and a clock that never goes back, both in seconds."""
+
+    def time(self) -> float:
+        """Unix time."""
+        ...
+
+    def monotonic(self) -> float:
+        """For measuring; the event loop's clock."""
+        ...
+
+
+class CoolDowns:
+    """Targets that asked not to be called before a time (Retry-After), on the monotonic clock."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}
+
+    def note(self, target: str, until: float) -> None:
+        """The target asked to be left alone until then."""
+        self._until[target] = until
+
+    def cooling(self, target: str, now: float) -> bool:
+        """Whether it still wants to be left alone."""
+        until = self._until.get(target)
+        if until is None:
+            return False
+        if until <= now:
+            del self._until[target]
+            return False
+        return True
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What the road needs of one configuration: immutable, numbered, exchanged whole on reload."""
+
+    number: int
+    resolver: Resolver
+    max_attempts: int
+    max_answer: int = 256 * 1024 * 1024
+
+
+class Road:
+    """Takes exchanges from door to door."""
+
+    def __init__(
+        self,
+        *,
+        client: Upstream,
+        spool: Spool,
+        sealer: Sealer,
+        languages: Mapping[str, Language],
+        clock: Clock,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.client = client
+        self.spool = spool
+        self.sealer = sealer
+        self.languages = languages
+        self.clock = clock
+        self.sleep = sleep
+        self.cool_downs = CoolDowns()
+        self.exchanges = 0
+        self.open = 0
+
+    async def travel(self, arrival: Arrival, door: Door, snapshot: Snapshot) -> None:
+        """Answer one request; whatever happens, the record is written. Raises bugs, ClientGone and CancelledError."""
+        self.exchanges += 1
+        self.open += 1
+        journey = Journey(self, arrival, door, snapshot)
+        try:
+            await journey.run()
+        finally:
+            self.open -= 1
+            journey.finish()
+
+
+class Journey:
+    """One exchange under way."""
+
+    __slots__ = ("_request", "_written", "answered", "arrival", "door", "now", "record", "road", "seen", "snapshot")
+
+    def __init__(self, road: Road, arrival: Arrival, door: Door, snapshot: Snapshot) -> None:
+        self.road = road
+        self.arrival = arrival
+        self.door = door
+        self.snapshot = snapshot
+        self.now = road.clock.monotonic
+        self.seen = Glance("", stream=False, fields=None)
+        self._request: Request | None = None
+        self._written = False
+        self.answered = False
+        self.record = ExchangeRecord(
+            id=arrival.id,
+            started=arrival.started,
+            protocol=arrival.codec.name,
+            operation=arrival.operation,
+            project=arrival.project,
+            key=arrival.key,
+            snapshot=snapshot.number,
+            region=arrival.region,
+            tags=arrival.tags,
+            attempts=[],
+            outcome="client_gone",
+        )
+
+    @property
+    def stamp(self) -> Stamp:
+        """What encoders are given for ids and times."""
+        return Stamp(id=self.arrival.id, created=int(self.arrival.started))
+
+    def request(self) -> Request:
+        """The request in the canonical language, decoded at the first call. Raises CallerError, Unsupported."""
+        if self._request is None:
+            self._request = self.arrival.codec.decode_request(self.arrival.wire)
+        return self._request
+
+    def decoded(self) -> Request | None:
+        """The request if somebody had to decode it."""
+        return self._request
+
+    async def run(self) -> None:
+        """Answer, with an error in the caller's own protocol where there is no other answer."""
+        try:
+            await self._ask()
+        except Unsupported as error:
+            self._refuse(CallerError(str(error), code="unsupported_operation", kind="unsupported"))
+        except FreeholdError as error:
+            self._refuse(error)
+
+    def finish(self) -> None:
+        """Write the record, once."""
+        if self._written:
+            return
+        self._written = True
+        self.record.finished = self.road.clock.time()
+        self.road.spool.write(self.record)
+
+    def _refuse(self, error: FreeholdError) -> None:
+        failure = failure_of(error)
+        self.record.outcome = "refused" if isinstance(error, CallerError) else "failed"
+        self.record.error = error.code
+        self.record.status = failure.status
+        self.respond_failure(failure)
+
+    def respond_failure(self, failure: Failure) -> None:
+        """An error answer in the caller's protocol."""
+        attempts = self.record.attempts
+        target = attempts[-1].target if attempts else ""
+        wire = self.arrival.codec.encode_error(for_caller(failure, target), self.stamp)
+        headers = [
+            *((name, value) for name, value in wire.headers if name != REQUEST_ID_HEADERS[self.arrival.codec.name]),
+            (REQUEST_ID_HEADERS[self.arrival.codec.name], self.arrival.id),
+            ("freehold-exchange", self.arrival.id),
+            ("freehold-attempts", str(len(attempts))),
+        ]
+        if target:
+            headers.append(("freehold-target", target))
+        self.record.status = wire.status
+        self.finish()
+        self.door.respond(wire.status, headers, wire.body)
+
+    async def _ask(self) -> None:
+        arrival = self.arrival
+        self.seen = seen = glance(arrival.codec.name, arrival.wire)
+        self.record.model = seen.model[:200]
+        self.record.stream = seen.stream
+        refuse_state(arrival.codec, seen)
+        self._check_permission(seen.model)
+        places = self.snapshot.resolver.resolve(seen.model, arrival.operation)
+        failed = await self._try_all(self._in_order(places))
+        if failed is None:
+            return
+        after = failed.retry.after
+        if after is not None and after <= WAIT_AT_MOST and self._may_try(after):
+            await self.road.sleep(after)
+            failed = await self._try_all(places)
+        if failed is not None:
+            raise failed
+
+    def _check_permission(self, model: str) -> None:
+        allowed = self.arrival.models
+        if allowed and not any(fnmatchcase(model, pattern) for pattern in allowed):
+            raise CallerError(
+                f"this key may not use the model {model[:200]}; it may use {', '.join(allowed)}",
+                code="model_not_allowed",
+                kind="permission",
+                param="model",
+            )
+
+    def _in_order(self, places: tuple[Place, ...]) -> tuple[Place, ...]:
+        """As configured, but those that asked to be left alone come last."""
+        now = self.now()
+        cooling = self.road.cool_downs.cooling
+        if not any(cooling(place.name, now) for place in places):
+            return places
+        return tuple(sorted(places, key=lambda place: cooling(place.name, now)))
+
+    def _may_try(self, wait: float = 0.0) -> bool:
+        return (
+            len(self.record.attempts) < self.snapshot.max_attempts
+            and self.now() + wait < self.arrival.deadline
+            and bool(self.record.attempts)
+        )
+
+    async def _try_all(self, places: tuple[Place, ...]) -> FreeholdError | None:
+        """Each place in turn, until one answers (None) or the caller is to blame; else the error to report."""
+        last: FreeholdError | None = None
+        refused: list[tuple[str, tuple[Loss, ...]]] = []
+        for place in places:
+            if self.record.attempts and not self._may_try():
+                break
+            try:
+                target = choose_target(place, self.arrival.codec, self.request, self.arrival.operation)
+                prepared = self._prepare(target)
+            except Unsupported as error:
+                self.record.rejections[place.name] = str(error)
+                last = last or CallerError(str(error), code="unsupported_operation", kind="unsupported")
+                continue
+            lost = refused_losses(prepared.losses, self.arrival.strictness)
+            if lost:
+                self.record.rejections[place.name] = f"would lose {lost[0].path} ({lost[0].effect})"
+                refused.append((place.name, lost))
+                continue
+            try:
+                await self._attempt(place, prepared)
+            except UpstreamError as error:
+                last = error
+                if error.retry.where == "never":
+                    break
+            else:
+                return None
+        if last is not None and not (refused and isinstance(last, CallerError)):
+            return last
+        return _refusal(refused) if refused else last
+
+    def _prepare(self, target: Target) -> Prepared:
+        arrival = self.arrival
+        seen = self.seen
+        # Only Gemini's clients choose a framing; upstream it is always server-sent events.
+        varies = seen.stream and arrival.codec.name == "gemini-generate"
+        framing = arrival.codec.framing(self.request()) if varies else None
+        if tunnels(arrival.codec, framing, target, arrival.wire):
+            prepared = tunnel(arrival.wire, seen, target, arrival.operation)
+            if prepared is not None:
+                return prepared
+        request = self.request()
+        losses: tuple[Loss, ...] = ()
+        if isinstance(request, Generate):
+            opened = open_proofs(
+                request,
+                target=target.codec.language,
+                maker=target.maker,
+                sealer=self.road.sealer,
+                project=arrival.project,
+                languages=self.road.languages,
+            )
+            request, losses = opened.request, opened.losses
+            if target.codec.name in {"openai-responses", "azure-openai"}:
+                request = stateless(request)
+        return encode(request, target, arrival.codec, losses)
+
+    async def _attempt(self, place: Place, prepared: Prepared) -> None:
+        """Ask one target and pass its answer on. Raises UpstreamError while nothing has reached the client."""
+        attempt = AttemptRecord(target=prepared.target.name, lane=prepared.lane)
+        self.record.attempts.append(attempt)
+        began = self.now()
+        try:
+            answer = await self._send(prepared)
+            attempt.status = answer.status
+            attempt.first_byte_ms = _milliseconds(self.now() - began)
+            attempt.request_id = _request_id(answer, prepared.target)
+            try:
+                if answer.status >= 400:
+                    await self._fail(answer, prepared)
+                await Answering(self, prepared, answer, attempt).pass_on()
+            except BaseException:
+                await answer.abort()
+                raise
+            answer.release()
+        except UpstreamError as error:
+            attempt.error = error.code
+            if error.retry.after is not None:
+                self.road.cool_downs.note(place.name, self.now() + error.retry.after)
+            raise
+        finally:
+            attempt.last_byte_ms = _milliseconds(self.now() - began)
+
+    async def _send(self, prepared: Prepared) -> Answer:
+        target, wire = prepared.target, prepared.wire
+        path, query = target.locate(wire)
+        headers = [("content-type", "application/json"), *target.headers, *_protocol_headers(wire.headers)]
+        how = target.authenticator
+        grant = (
+            how.granted
+            if isinstance(how, Fixed)
+            else await how.grant(
+                method=wire.method,
+                host=target.endpoint.authority,
+                path=path,
+                query=query,
+                headers=headers,
+                body=wire.body,
+            )
+        )
+        headers.extend(grant.headers)
+        query = f"{query}&{grant.query}" if query and grant.query else query or grant.query
+        return await self.road.client.send(
+            target.endpoint,
+            wire.method,
+            f"{path}?{query}" if query else path,
+            headers,
+            wire.body,
+            deadline=self.arrival.deadline,
+        )
+
+    async def _fail(self, answer: Answer, prepared: Prepared) -> None:
+        body = await answer.read(MAX_ERROR_BODY)
+        failure = prepared.target.codec.decode_error(
+            WireResponse(status=answer.status, headers=tuple(answer.headers), body=body)
+        )
+        raise attempt_failed(failure)
+
+
+def _protocol_headers(headers: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
+    return [pair for pair in headers if pair[0] != "content-type"]
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 3)
+
+
+def _request_id(answer: Answer, target: Target) -> str | None:
+    wanted = target.request_id_headers
+    return next((value for name, value in answer.headers if name in wanted), None)
+
+
+def _refusal(refused: list[tuple[str, tuple[Loss, ...]]]) -> CallerError:
+    """Why no target may be asked: what each would have lost, and what the caller can do."""
+    shown = "; ".join(
+        f"{name} would lose " + ", ".join(f"{loss.path} ({loss.detail or loss.kind})" for loss in lost[:3])
+        for name, lost in refused[:3]
+    )
+    return CallerError(
+        f"no target can take this request without losing part of it: {shown}. Change the request, or allow it with the "
+        "header Freehold-On-Loss: report",
+        code="loss_refused",
+        param=refused[0][1][0].path,
+    )
+
+
+__all__ = ["AttemptFailedError", "ClientGone", "Clock", "Journey", "Road", "Snapshot"]
