@@ -319,9 +319,17 @@ def test_other_hosts_are_refused_without_required_keys_even_with_a_key(host: str
     assert judge([("host", host), ("x-api-key", bearer())]).project == "shop"
 
 
-def test_public_hosts_may_be_used_without_required_keys() -> None:
-    for host in ("gateway", "Gateway:8080"):
-        assert judge([("host", host)], require_keys=False, public_hosts=["gateway"]) == LOCAL
+def test_a_signature_for_a_public_host_holds_behind_a_proxy_that_rewrites_host() -> None:
+    headers = signed(host="bedrock.acme.example")
+    assert code_of(headers) == "signature_mismatch"
+    assert judge(headers, public_hosts=["x", "bedrock.acme.example"]).project == "bedrock"
+    assert judge(headers, public_hosts=["bedrock.acme.example", "x"]).project == "bedrock"
+    assert judge(signed(), public_hosts=["bedrock.acme.example"]).project == "bedrock"
+    assert code_of(signed(host="y"), public_hosts=["x"]) == "signature_mismatch"
+
+
+def test_a_public_host_is_no_loopback_name() -> None:
+    assert code_of([("host", "gateway")], require_keys=False, public_hosts=["gateway"]) == "foreign_host"
 
 
 def test_a_host_sent_twice_is_refused() -> None:

@@ -25,6 +25,7 @@ from freehold.governance.secret import ServerSecret
 from freehold.signing.sigv4 import (
     AwsCode,
     SignatureClaim,
+    SignatureError,
     SigningKeys,
     check_claim,
     is_signed,
@@ -66,9 +67,12 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AwaitingBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A signed request whose head is in order; `Authenticator.prove` decides when the body is there."""
+    """A signed request whose head is in order; `Authenticator.prove` decides when the body is there.
 
-    claim: SignatureClaim
+    One claim for the Host as received and one for each public host: a signature must hold for one of them.
+    """
+
+    claims: tuple[SignatureClaim, ...]
     key: Key
 
 
@@ -79,10 +83,10 @@ class Authenticator:
     """Decides on whose behalf a request is; holds nothing of a request once it has answered."""
 
     def __init__(self, secret: ServerSecret, *, require_keys: bool, public_hosts: Collection[str] = ()) -> None:
-        """`public_hosts` are names under which a keyless server may be addressed besides the loopback ones."""
+        """`public_hosts` are names (with a port, if clients use one) that a proxy in front replaces in Host."""
         self._locksmith = Locksmith(secret)
         self._require_keys = require_keys
-        self._public_hosts = frozenset(host.lower() for host in public_hosts)
+        self._public_hosts = tuple(public_hosts)
         self._signing_keys = SigningKeys()
 
     def authenticate(
@@ -118,10 +122,10 @@ class Authenticator:
                 host = value.strip()
             elif not self._require_keys and (name in {"origin", "sec-fetch-site"}):
                 self._check_browser(name, value)
-        if not self._require_keys and not self._is_ours(host):
+        if not self._require_keys and not is_loopback_host(host):
             raise _foreign_host(
                 "This server takes requests without a key, so it must be addressed as localhost. Use a loopback name, "
-                "add the name to [server] public_hosts, or set [server] require_keys = true."
+                "or set [server] require_keys = true."
             )
         if query:
             keys.extend(_query_keys(query))
@@ -146,8 +150,15 @@ class Authenticator:
     def prove(self, awaiting: AwaitingBody, body: bytes) -> Principal:
         """Finish a signed request with its body as received. Raises SignatureError."""
         secret = self._locksmith.open_secret(awaiting.key)
-        check_claim(awaiting.claim, secret=secret, body=body, keys=self._signing_keys)
-        return _principal(awaiting.key, awaiting.claim.region)
+        *others, last = awaiting.claims
+        for claim in others:
+            try:
+                check_claim(claim, secret=secret, body=body, keys=self._signing_keys)
+            except SignatureError:
+                continue
+            return _principal(awaiting.key, claim.region)
+        check_claim(last, secret=secret, body=body, keys=self._signing_keys)
+        return _principal(awaiting.key, last.region)
 
     def _verify_bearers(self, keys: Sequence[str], peer: str, now: float, table: KeyTable) -> Key | None:
         """The one minted key among the credentials; None when there is none."""
@@ -197,14 +208,15 @@ class Authenticator:
                 aws_code="UnrecognizedClientException",
             )
         text, key = ours[0] if ours else (next(iter(signatures), ""), None)
-        claim = read_claim(
-            method=method, host=host, path=path, query=query, headers=headers, authorization=text, now=now
+        claims = tuple(
+            read_claim(method=method, host=name, path=path, query=query, headers=headers, authorization=text, now=now)
+            for name in (host, *self._public_hosts)
         )
         # read_claim refuses whatever is presigned, so a key was found; and its strict reading must name the same one.
-        if key is None or claim.access_key_id != key.access_key_id or len(ours) > 1 or proven is not None:
+        if key is None or claims[0].access_key_id != key.access_key_id or len(ours) > 1 or proven is not None:
             raise _conflict()
         _check_usable(key, peer, now, table)
-        return AwaitingBody(claim=claim, key=key)
+        return AwaitingBody(claims=claims, key=key)
 
     def _without_key(self, keys: Sequence[str]) -> Principal:
         if not self._require_keys:
@@ -222,7 +234,7 @@ class Authenticator:
         if name == "sec-fetch-site":
             foreign = value.strip().lower() == "cross-site"
         else:
-            foreign = not self._is_ours(value.strip().partition("://")[2])
+            foreign = not is_loopback_host(value.strip().partition("://")[2])
         if foreign:
             raise AuthenticationError(
                 "A page of another site may not use a server that takes requests without a key: set [server] "
@@ -231,9 +243,6 @@ class Authenticator:
                 aws_code="AccessDeniedException",
                 kind="permission",
             )
-
-    def _is_ours(self, host: str) -> bool:
-        return is_loopback_host(host) or _name_of(host) in self._public_hosts
 
 
 @lru_cache(maxsize=256)

@@ -175,8 +175,8 @@ class KeyTable:
 
     def named_by(self, credential: str) -> Key | None:
         """The minted key that a wrong credential names: by the id within a bearer key, or as a bare access key id."""
-        found = _NAMES_ID.match(credential)
-        return self._by_access_key_id.get(credential) if found is None else self._by_id.get(found[1])
+        key_id = id_of_bearer(credential)
+        return self._by_access_key_id.get(credential) if key_id is None else self._by_id.get(key_id)
 
     def admits(self, key: Key, peer: str) -> bool:
         """Whether the key may be used from this address; an address that is none only where every network may."""
@@ -195,6 +195,12 @@ def encode_keys(table: KeyTable) -> bytes:
 def decode_keys(encoded: bytes) -> KeyTable:
     """The table that `encode_keys` wrote. Raises msgspec.DecodeError."""
     return KeyTable(msgspec.msgpack.decode(encoded, type=tuple[Key, ...]))
+
+
+def id_of_bearer(text: str) -> str | None:
+    """The id within a bearer key, or what is left of one."""
+    found = _NAMES_ID.match(text)
+    return None if found is None else found[1]
 
 
 def has_checksum(bearer: str) -> bool:
