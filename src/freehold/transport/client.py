@@ -127,8 +127,9 @@ class Client:
         # Transports say that they are closed in the next turns of the loop.
         for _ in range(100):
             if all(pool.empty for pool in self._pools.values()):
-                return
+                break
             await asyncio.sleep(0.001)
+        self._pools.clear()
 
     async def __aenter__(self) -> Self:
         return self

@@ -205,17 +205,16 @@ class _Brotli:
     def pull(self) -> bytes:
         while not self._stream.is_finished():
             piece = b""
-            if self._stream.can_accept_more_data():
-                if not self._packed:
-                    return b""
+            if self._packed and self._stream.can_accept_more_data():
                 piece, self._packed = self._packed, b""
             try:
+                # Also without new bytes: output held back by the limit is asked for in this way.
                 data = self._stream.process(piece, output_buffer_limit=PIECE)
             except Exception as error:  # noqa: BLE001 (as for zstandard)
                 raise ValueError(str(error)) from None
             if data:
                 self._meter.unpacked(len(data))
                 return data
-            if not piece and self._stream.can_accept_more_data() and not self._packed:
+            if not piece:
                 return b""
         return b""

@@ -80,6 +80,8 @@ class Pool:
             self._free_slot()
         else:
             self._all.add(connection)
+            if self._closed:
+                connection.abort()
         return connection
 
     def now(self) -> float:

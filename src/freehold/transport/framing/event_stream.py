@@ -207,7 +207,8 @@ def _write_value(value: HeaderValue) -> bytes:
             return b"\x00" if value else b"\x01"
         case int():
             for kind, layout in _INTEGERS.items():
-                if value.bit_length() < layout.size * 8:
+                bound = 1 << (layout.size * 8 - 1)
+                if -bound <= value < bound:
                     return bytes((kind,)) + layout.pack(value)
             raise ValueError("an integer header has at most 64 bits")
         case bytes():
