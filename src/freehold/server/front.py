@@ -1,0 +1,249 @@
+"""The HTTP front: listens, tells HTTP/1 from HTTP/2, sweeps out what has stalled, and shuts down in good order.
+
+    front = Front(handler=handle, limits=HttpLimits())
+    await front.start(listening_socket("127.0.0.1", 8080))
+    await front.serve_until_signalled(grace=30.0)
+
+It owns no process and no socket's address: any number of workers may serve one inherited socket, or one each with
+`reuse_port`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, cast
+
+from freehold.server.http import Handler
+from freehold.server.http1 import Http1Connection
+from freehold.server.http2 import PREFACE, Http2Connection
+from freehold.server.limits import HttpLimits
+from freehold.server.site import Connection, Refuse, Site, refuse_plainly
+
+BACKLOG: Final = 2048
+"""Connections that the kernel holds before they are accepted; clients reconnect all at once after a restart."""
+
+CANCELLED: Final = 1.0
+"""Seconds that cancelled handlers get to put their affairs in order when a shutdown's grace has passed."""
+
+
+def listening_socket(host: str, port: int, *, reuse_port: bool = False) -> socket.socket:
+    """A socket that listens; port 0 takes a free one (see `address_of`). IPv6 literals without brackets.
+
+    Raises:
+        OSError: the address is in use, not ours, or needs privileges.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def address_of(listener: socket.socket) -> tuple[str, int]:
+    """Host and actual port of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return str(host), int(port)
+
+
+def tls_context(*, cert: Path, key: Path, client_ca: Path | None = None) -> ssl.SSLContext:
+    """TLS 1.2 and up, offering HTTP/2 and HTTP/1.1; with `client_ca`, only clients whose certificate it signed.
+
+    Raises:
+        OSError: a file can not be read, or (as ssl.SSLError) does not hold what it should.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(cert, key)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    if client_ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(client_ca)
+    return context
+
+
+class Door(asyncio.Protocol):
+    """A new connection, until its first bytes tell which HTTP it speaks.
+
+    ALPN is not asked: the AWS SDK for JavaScript speaks HTTP/2 even where only HTTP/1.1 was offered.
+    """
+
+    __slots__ = ("_first", "_since", "_site", "_transport")
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._first = b""
+        self._since = site.loop.time()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected, TLS included."""
+        # uvloop's transports are no subclasses of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
+        self._site.connections.add(self)
+        if self._site.draining:
+            transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It left without a word."""
+        self._site.connections.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Hands over to the protocol that is spoken."""
+        transport = self._transport
+        if transport is None:
+            return
+        first = self._first + data
+        if len(first) < len(PREFACE) and PREFACE.startswith(first):
+            self._first = first
+            return
+        peer: object = transport.get_extra_info("peername")
+        client = str(peer[0]) if isinstance(peer, tuple) else ""
+        scheme = "http" if transport.get_extra_info("ssl_object") is None else "https"
+        speaks = Http2Connection if first.startswith(PREFACE) else Http1Connection
+        connection = speaks(self._site, client, scheme)
+        self._site.connections.discard(self)
+        self._transport = None
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
+        connection.data_received(first)
+
+    def sweep(self, now: float) -> None:
+        """See `Connection.sweep`."""
+        if self._transport is not None and now - self._since > self._site.limits.header_timeout:
+            self._transport.abort()
+
+    def drain(self) -> None:
+        """See `Connection.drain`."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def kill(self) -> None:
+        """See `Connection.kill`."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class Front:
+    """One process's HTTP server."""
+
+    def __init__(
+        self,
+        *,
+        handler: Handler,
+        limits: HttpLimits,
+        tls: ssl.SSLContext | None = None,
+        refuse: Refuse = refuse_plainly,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`refuse` words the 503 when `limits.streams` exchanges are open; `clock` is for the `date` header."""
+        self._handler = handler
+        self._limits = limits
+        self._tls = tls
+        self._refuse = refuse
+        self._clock = clock
+        self._site: Site | None = None
+        self._server: asyncio.Server | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+
+    @property
+    def site(self) -> Site:
+        """Open connections and counters (`site.gate`), for metrics."""
+        if self._site is None:
+            raise RuntimeError("the front has not been started")
+        return self._site
+
+    async def start(self, listener: socket.socket) -> None:
+        """Serves a listening socket, own or inherited, from now on; the front closes it."""
+        loop = asyncio.get_running_loop()
+        site = Site(handler=self._handler, limits=self._limits, refuse=self._refuse, loop=loop, clock=self._clock)
+        self._site = site
+        self._sweeper = loop.create_task(_sweep(site))
+        self._server = await loop.create_server(
+            lambda: Door(site),
+            sock=listener,
+            backlog=BACKLOG,
+            ssl=self._tls,
+            ssl_handshake_timeout=None if self._tls is None else self._limits.header_timeout,
+        )
+
+    async def stop(self, grace: float) -> None:
+        """Accepts nothing more, lets what is in flight end for `grace` seconds, then cuts it off."""
+        site = self.site
+        site.draining = True
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + grace
+        while True:
+            # In every round: a keep-alive connection can have begun its last request when the first round passed.
+            for connection in list(site.connections):
+                connection.drain()
+            if not (site.connections or site.tasks) or loop.time() >= deadline:
+                break
+            await asyncio.sleep(min(0.05, max(0.0, deadline - loop.time())))
+        tasks = list(site.tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=CANCELLED)
+        for connection in list(site.connections):
+            connection.kill()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        # One turn of the loop for the transports to report their end.
+        await asyncio.sleep(0)
+
+    async def serve_until_signalled(self, *, grace: float) -> None:
+        """Serves until SIGTERM or SIGINT, then stops with `grace`; a second signal ends the grace at once."""
+        loop = asyncio.get_running_loop()
+        first, second = asyncio.Event(), asyncio.Event()
+
+        def signalled() -> None:
+            (second if first.is_set() else first).set()
+
+        handled = (signal.SIGTERM, signal.SIGINT)
+        for number in handled:
+            loop.add_signal_handler(number, signalled)
+        try:
+            await first.wait()
+            stopping = loop.create_task(self.stop(grace))
+            hurry = loop.create_task(second.wait())
+            await asyncio.wait({stopping, hurry}, return_when=asyncio.FIRST_COMPLETED)
+            hurry.cancel()
+            if not stopping.done():
+                stopping.cancel()
+                await self.stop(0.0)
+        finally:
+            for number in handled:
+                loop.remove_signal_handler(number)
+
+
+async def _sweep(site: Site) -> None:
+    """Closes what has stalled. One timer for all connections costs a request nothing."""
+    limits = site.limits
+    period = min(1.0, limits.header_timeout / 4, limits.idle_timeout / 4)
+    while True:
+        await asyncio.sleep(period)
+        site.refresh_date()
+        now = site.loop.time()
+        stalled: list[Connection] = list(site.connections)
+        for connection in stalled:
+            connection.sweep(now)

@@ -1,0 +1,270 @@
+"""What all connections of one front share, and the life of one exchange behind any HTTP version."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Protocol, TypeAlias
+
+from freehold.server.http import ClientGone, Handler, Headers, Incoming, TooLarge
+from freehold.server.limits import Gate, HttpLimits
+
+log = logging.getLogger("freehold.server")
+
+Answer: TypeAlias = tuple[int, Headers, bytes]
+Refuse: TypeAlias = Callable[[Incoming], Answer]
+"""Words the 503 for an exchange that finds no free place, in the caller's own protocol."""
+
+
+def refuse_plainly(_incoming: Incoming) -> Answer:
+    """A 503 for callers whose protocol is not known."""
+    body = b'{"error":{"message":"Too many open exchanges; try again shortly.","code":"too_many_streams"}}'
+    return 503, [("content-type", "application/json"), ("retry-after", "1")], body
+
+
+class Connection(Protocol):
+    """A client's connection, as the front sees it."""
+
+    def sweep(self, now: float) -> None:
+        """Closes or breaks what has made no progress for too long; `now` is the loop's time."""
+        ...
+
+    def drain(self) -> None:
+        """Takes no new exchange and closes when the present ones have ended."""
+        ...
+
+    def kill(self) -> None:
+        """Ends at once, whatever is in flight."""
+        ...
+
+
+class Site:
+    """The handler, the limits and the open connections of one front."""
+
+    __slots__ = ("connections", "date", "draining", "gate", "handler", "limits", "loop", "now", "refuse", "tasks")
+
+    def __init__(
+        self,
+        *,
+        handler: Handler,
+        limits: HttpLimits,
+        refuse: Refuse,
+        loop: asyncio.AbstractEventLoop,
+        clock: Callable[[], float],
+    ) -> None:
+        self.handler = handler
+        self.limits = limits
+        self.refuse = refuse
+        self.loop = loop
+        self.now = clock
+        self.gate = Gate(limits.streams)
+        self.connections: set[Connection] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.draining = False
+        self.date = ""
+        """The `date` header's value, refreshed every second; SDKs correct clock skew for SigV4 by it."""
+        self.refresh_date()
+
+    def refresh_date(self) -> None:
+        """Sets the date to now."""
+        self.date = formatdate(self.now(), usegmt=True)
+
+    def begin(self, exchange: Exchange) -> None:
+        """Runs the handler for one exchange, or refuses it."""
+        if not self.gate.enter():
+            self.loop.call_soon(self._turn_away, exchange)
+            return
+        task = self.loop.create_task(self._run(exchange))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def _turn_away(self, exchange: Exchange) -> None:
+        with contextlib.suppress(ClientGone):
+            exchange.respond(*self.refuse(exchange))
+
+    async def _run(self, exchange: Exchange) -> None:
+        try:
+            await self.handler(exchange, exchange)
+        except ClientGone:
+            pass
+        except asyncio.CancelledError:
+            if not exchange.started:
+                with contextlib.suppress(ClientGone):
+                    exchange.respond(503, [("content-type", "text/plain"), ("retry-after", "1")], b"Shutting down\n")
+            raise
+        except Exception:
+            log.exception("%s %s: the handler failed", exchange.method, exchange.path)
+        finally:
+            self.gate.leave()
+            exchange.close()
+
+
+class Exchange:
+    """One request and its answer: what HTTP/1.1 and HTTP/2 have in common.
+
+    It is `Incoming`, `Outgoing` and `Sink` in one object, because each further object would cost every request.
+    """
+
+    __slots__ = (
+        "_chunks",
+        "_gone",
+        "_limit",
+        "_on_gone",
+        "_waiter",
+        "announced",
+        "client",
+        "complete",
+        "finished",
+        "headers",
+        "http_version",
+        "method",
+        "path",
+        "query",
+        "scheme",
+        "size",
+        "started",
+    )
+
+    def __init__(
+        self,
+        *,
+        method: str,
+        path: str,
+        query: str,
+        headers: list[tuple[str, str]],
+        client: str,
+        scheme: str,
+        http_version: str,
+        announced: int,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.client = client
+        self.scheme = scheme
+        self.http_version = http_version
+        self.announced = announced
+        """The content-length, or 0."""
+        self.size = 0
+        """Body bytes received so far."""
+        self.complete = False
+        """The whole request has been received."""
+        self.started = False
+        self.finished = False
+        """The answer is complete, or was broken off."""
+        self._chunks: list[bytes] = []
+        self._limit = -1
+        self._gone = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._on_gone: Callable[[], None] | None = None
+
+    # What each HTTP version does in its own way.
+
+    def want_body(self) -> None:
+        """The handler waits for the body: let it come."""
+        raise NotImplementedError
+
+    def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        """See `Outgoing.respond`."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """See `Sink.abort`."""
+        raise NotImplementedError
+
+    # The request's side.
+
+    def feed(self, data: bytes) -> None:
+        """Takes a piece of the body from the connection."""
+        self.size += len(data)
+        if self._limit < 0:
+            self._chunks.append(data)
+        elif self.size <= self._limit:
+            self._chunks.append(data)
+        else:
+            self._chunks.clear()
+            self.wake()
+
+    def feed_end(self) -> None:
+        """The request is complete."""
+        self.complete = True
+        self.wake()
+
+    def lose(self) -> None:
+        """The client has left, or has to be treated so."""
+        if self._gone:
+            return
+        self._gone = True
+        self.wake()
+        if self._on_gone is not None and not self.finished:
+            self._on_gone()
+
+    def wake(self) -> None:
+        """Lets whoever waits for the body look again."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    @property
+    def waits_for_body(self) -> bool:
+        """The handler is inside `body`."""
+        return self._waiter is not None
+
+    async def body(self, limit: int) -> bytes:
+        """See `Incoming.body`."""
+        self._limit = limit
+        while True:
+            if self.announced > limit or self.size > limit:
+                self._chunks.clear()
+                raise TooLarge(limit)
+            if self.complete:
+                break
+            if self._gone:
+                raise ClientGone
+            self.want_body()
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        if len(self._chunks) != 1:
+            self._chunks = [b"".join(self._chunks)]
+        return self._chunks[0]
+
+    async def disconnected(self) -> None:
+        """See `Incoming.disconnected`."""
+        if self._gone:
+            return
+        gone = asyncio.get_running_loop().create_future()
+        before = self._on_gone
+
+        def tell() -> None:
+            if before is not None:
+                before()
+            if not gone.done():
+                gone.set_result(None)
+
+        self._on_gone = tell
+        await gone
+
+    def when_gone(self, callback: Callable[[], None]) -> None:
+        """See `Incoming.when_gone`."""
+        if self._gone:
+            callback()
+        self._on_gone = callback
+
+    # The end.
+
+    def close(self) -> None:
+        """The handler has returned: an answer that it owes is given for it."""
+        if self.finished or self._gone:
+            return
+        if self.started:
+            log.error("%s %s: the handler left its stream open; aborted", self.method, self.path)
+            self.abort()
+            return
+        log.error("%s %s: the handler gave no answer", self.method, self.path)
+        self.respond(500, [("content-type", "text/plain")], b"Internal error\n")
