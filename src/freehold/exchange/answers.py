@@ -28,6 +28,7 @@ from freehold.ir import (
 )
 from freehold.ir.fold import fold, merge_usage, unfold
 from freehold.protocols.codec import CONTENT_TYPE_OF_FRAMING, Framing, StreamDecoder, WireResponse
+from freehold.providers.prices import cost
 from freehold.transport.framing import FrameParser, FrameWriter, frame_parser, frame_writer
 
 if TYPE_CHECKING:
@@ -300,8 +301,9 @@ class Answering:
             cache_write=usage.cache_write,
             reasoning=usage.reasoning,
         )
-        record.cost_nano_usd = target.cost(usage)
-        record.price_version = target.price_version
+        if target.price is not None:
+            record.cost_nano_usd = cost(usage, target.price.at(record.started))
+            record.price_version = target.price.version
 
 
 class _Passage(Protocol):

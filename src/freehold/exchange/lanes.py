@@ -1,8 +1,9 @@
 """Three lanes of one road: how a request is made ready for one target.
 
-- *tunnel*: client and target speak the same protocol and nothing needs to be understood: values pass byte
-  for byte, only the model's name is exchanged (and what a provider's data file edits);
-- *same-language*: the same protocol, but something must be touched, so it is decoded, edited and encoded; extras return;
+- *tunnel*: client and target speak the same protocol and nothing needs to be understood: values pass byte for
+  byte, only the model's name is exchanged (and what a provider's data file edits);
+- *same-language*: the same protocol, but something must be touched, so it is decoded, edited and encoded; extras
+  return;
 - *translate*: another protocol.
 
 Tunnel and same-language say the same thing; a test holds them equal.

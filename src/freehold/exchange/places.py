@@ -9,7 +9,6 @@ from freehold.config import Account, Config
 from freehold.errors import CallerError, ConfigError
 from freehold.exchange.proofs import Maker
 from freehold.exchange.target import Edit, Place, Target
-from freehold.ir import Usage
 from freehold.protocols.codec import Codec, Dialect
 from freehold.providers import schema
 from freehold.providers.address import Endpoint as Address
@@ -17,6 +16,7 @@ from freehold.providers.address import endpoint as address_of
 from freehold.providers.auth import Authenticator, authenticator
 from freehold.providers.catalog import providers, rule
 from freehold.providers.dialect import edit_body, edits_for
+from freehold.providers.prices import Row
 from freehold.routing.names import Names
 from freehold.routing.names import Target as Named
 from freehold.transport.endpoint import Endpoint, Timeouts, split_url
@@ -24,9 +24,8 @@ from freehold.transport.proxies import bypasses_proxy
 
 _EDITED: tuple[schema.Operation, ...] = ("generate", "stream", "count", "embed")
 
-Price = Callable[[Usage], int | None]
-Prices = Callable[[str, str], tuple[Price, str | None]]
-"""(provider, model) to the cost function of its usage, in nano-dollars, and the version of the price list."""
+Prices = Callable[[str, str], Row | None]
+"""Provider and model to the price row; None where no list knows it."""
 
 
 class Places:
@@ -101,7 +100,6 @@ class Places:
             raise ConfigError(f"accounts.{account.name}: {provider.title} needs {error}") from None
         known = rule(provider, named.known_as)
         family = known.family if known is not None else ""
-        price, version = self._prices(provider.name, named.known_as)
         edits = {operation: edits_for(protocol, named.known_as, operation) for operation in _EDITED}
         return Target(
             name=named.id,
@@ -117,8 +115,7 @@ class Places:
             headers=address.headers,
             edits={operation: _edit(found) for operation, found in edits.items() if found},
             authenticator=self._authenticator(account, provider, protocol),
-            cost=price,
-            price_version=version,
+            price=self._prices(provider.name, named.known_as),
             request_id_headers=provider.limits.request_id,
         )
 

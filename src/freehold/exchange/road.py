@@ -20,8 +20,8 @@ import msgspec
 
 from freehold.errors import CallerError, FreeholdError, UpstreamError
 from freehold.exchange.answers import Answering
-from freehold.exchange.door import Arrival, ClientGone, Door
-from freehold.exchange.failures import AttemptFailedError, attempt_failed, failure_of, for_caller
+from freehold.exchange.door import Arrival, Door
+from freehold.exchange.failures import attempt_failed, failure_of, for_caller
 from freehold.exchange.headers import REQUEST_ID_HEADERS
 from freehold.exchange.lanes import (
     Glance,
@@ -41,6 +41,7 @@ from freehold.ir import Failure, Generate, Language, Loss, Request
 from freehold.protocols.codec import Stamp, Unsupported, WireResponse
 from freehold.protocols.openai_responses import stateless
 from freehold.providers.auth import Fixed
+from freehold.telemetry.counters import Counters
 
 if TYPE_CHECKING:
     from freehold.transport.answer import Answer
@@ -115,12 +116,11 @@ class Road:
         self.clock = clock
         self.sleep = sleep
         self.cool_downs = CoolDowns()
-        self.exchanges = 0
+        self.counters = Counters()
         self.open = 0
 
     async def travel(self, arrival: Arrival, door: Door, snapshot: Snapshot) -> None:
         """Answer one request; whatever happens, the record is written. Raises bugs, ClientGone and CancelledError."""
-        self.exchanges += 1
         self.open += 1
         journey = Journey(self, arrival, door, snapshot)
         try:
@@ -190,6 +190,19 @@ class Journey:
         self._written = True
         self.record.finished = self.road.clock.time()
         self.road.spool.write(self.record)
+        self._count()
+
+    def _count(self) -> None:
+        record, counters = self.record, self.road.counters
+        counters.add("exchanges_total", (("protocol", record.protocol), ("outcome", record.outcome)))
+        for attempt in record.attempts:
+            status = "none" if attempt.status is None else str(attempt.status)
+            counters.add("attempts_total", (("target", attempt.target), ("status", status)))
+        if record.usage is not None:
+            counters.add("input_tokens_total", (), record.usage.input_tokens or 0)
+            counters.add("output_tokens_total", (), record.usage.output_tokens or 0)
+        if record.cost_nano_usd is not None:
+            counters.add("cost_usd_total", (), record.cost_nano_usd / 1e9)
 
     def _refuse(self, error: FreeholdError) -> None:
         failure = failure_of(error)
@@ -402,6 +415,3 @@ def _refusal(refused: list[tuple[str, tuple[Loss, ...]]]) -> CallerError:
         code="loss_refused",
         param=refused[0][1][0].path,
     )
-
-
-__all__ = ["AttemptFailedError", "ClientGone", "Clock", "Journey", "Road", "Snapshot"]

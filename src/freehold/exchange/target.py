@@ -8,11 +8,11 @@ from typing import Protocol
 import msgspec
 
 from freehold.exchange.proofs import Maker
-from freehold.ir import Loss, Usage
+from freehold.ir import Loss
 from freehold.protocols.codec import Codec, Dialect, WireRequest
 from freehold.providers.auth import Authenticator
+from freehold.providers.prices import Row
 from freehold.transport.endpoint import Endpoint
-
 
 Edit = Callable[[bytes], tuple[bytes, tuple[Loss, ...]]]
 """A provider's edits to an encoded body, and what they lost."""
@@ -38,8 +38,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     headers: tuple[tuple[str, str], ...]
     edits: Mapping[str, Edit]
     authenticator: Authenticator
-    cost: Callable[[Usage], int | None]
-    price_version: str | None
+    price: Row | None
     request_id_headers: tuple[str, ...] = ()
 
 

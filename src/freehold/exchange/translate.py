@@ -17,6 +17,9 @@ from freehold.transport.framing import frame_parser, frame_writer
 Status = Literal["identical", "equal", "lossy", "refused", "unsupported", "error"]
 Side = Literal["request", "response"]
 
+_NOT_THE_PROTOCOLS = frozenset({"accept", "content-type", "user-agent"})
+"""Request headers that belong to the transport: no codec says them."""
+
 CREATED = 1_760_000_000
 """The time that encoders are given: a fixed one, so that the same recording always gives the same bytes."""
 
@@ -178,7 +181,7 @@ def _compare_requests(recorded: WireRequest, written: WireRequest) -> tuple[Stat
     if likeness == "different":
         return "error", _difference(recorded.body, written.body)
     for name, value in recorded.headers:
-        if name != "content-type" and (name, value) not in written.headers:
+        if name not in _NOT_THE_PROTOCOLS and (name, value) not in written.headers:
             return "error", f"the header {name}: {value} is missing"
     return likeness, None
 

@@ -1,0 +1,343 @@
+"""All wiring: from a configuration to a running gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import ssl
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from freehold.config import Account, Config, Probe, load
+from freehold.errors import ConfigError
+from freehold.exchange.places import Places
+from freehold.exchange.record import Spool
+from freehold.exchange.road import Road, Snapshot
+from freehold.governance.authentication import Authenticator
+from freehold.governance.keys import KeyTable
+from freehold.governance.keystore import KeyStore, open_keystore
+from freehold.governance.seal import Sealer
+from freehold.ir import Language
+from freehold.protocols.registry import CODECS
+from freehold.providers.price_book import row as price_row
+from freehold.routing.names import Names
+from freehold.server.control import Control
+from freehold.server.front import Front, address_of, listening_socket, tls_context
+from freehold.server.gateway import Gateway, Serving
+from freehold.server.limits import HttpLimits
+from freehold.store.changes import Changed
+from freehold.transport.client import Client
+from freehold.transport.endpoint import Endpoint, Timeouts, split_url
+from freehold.transport.errors import TransportError
+
+log = logging.getLogger("freehold")
+
+PROBE_SECONDS = 0.5
+"""How long a local server that needs no key has to answer at start-up."""
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def time(self) -> float:
+        """Unix seconds."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """The event loop's clock, in seconds."""
+        return time.monotonic()
+
+
+def new_exchange_id() -> str:
+    """Letters and digits, unguessable, sortable by time to the second."""
+    return f"fx{int(time.time()):08x}{secrets.token_hex(8)}"
+
+
+def storage_url(config: Config) -> str:
+    """The configured database, else SQLite in the user's data directory."""
+    if config.storage.url is not None:
+        return config.storage.url.reveal()
+    return f"sqlite:///{Path(config.data_directory).absolute() / 'freehold.db'}"
+
+
+def spool_folder(config: Config) -> Path:
+    """Where exchange records are written."""
+    return Path(config.ledger.directory or Path(config.data_directory) / "spool")
+
+
+class Service:
+    """A gateway in one process: open the store, watch the keys, serve two ports.
+
+    async with Service(config) as service:
+        await service.listen()
+        await service.run_until_signalled()
+    """
+
+    def __init__(self, config: Config, *, environ: Mapping[str, str] | None = None) -> None:
+        self.config = config
+        self.environ = os.environ if environ is None else environ
+        self._clock = SystemClock()
+        self._stack = AsyncExitStack()
+        self._table = KeyTable()
+        self._fronts: list[Front] = []
+        self._draining = False
+        self.address = ("", 0)
+        self.admin_address = ("", 0)
+
+    async def __aenter__(self) -> Self:
+        """Raises ConfigError for a database, secret or folder that can not be used."""
+        try:
+            await self._open()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def _open(self) -> None:
+        config = self.config
+        secret = config.server.secret
+        self.keys: KeyStore = await self._stack.enter_async_context(
+            open_keystore(
+                storage_url=storage_url(config),
+                configured_secret=None if secret is None else secret.reveal(),
+                data_directory=Path(config.data_directory),
+            )
+        )
+        folder = spool_folder(config)
+        try:
+            self.spool = Spool(folder, rotate_bytes=config.ledger.rotate_size)
+        except OSError as error:
+            raise ConfigError(f"[ledger] directory {folder}: {error.strerror}; name one that can be written") from None
+        self._stack.callback(self.spool.close)
+        self.client = Client()
+        self._stack.push_async_callback(self.client.close)
+        self.config = await self._with_probed(config)
+        self.road = Road(
+            client=self.client,
+            spool=self.spool,
+            sealer=Sealer(self.keys.secret),
+            languages=_languages(),
+            clock=self._clock,
+        )
+        self._serving = self._serve_by(self.config, 1)
+        self.gateway = Gateway(
+            road=self.road,
+            codecs=CODECS,
+            serving=lambda: self._serving,
+            keys=lambda: self._table,
+            clock=self._clock,
+            new_id=new_exchange_id,
+        )
+        self._table = await self.keys.table()
+        self._background(self._watch_keys())
+        self._background(self._sync_spool())
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for front in self._fronts:
+            await front.stop(0.0)
+        await self._stack.aclose()
+
+    @property
+    def serving(self) -> Serving:
+        """The snapshot that is served by now."""
+        return self._serving
+
+    def _serve_by(self, config: Config, number: int) -> Serving:
+        names = Names(config)
+        resolver = Places(config, names, codecs=CODECS, prices=price_row, clock=self._clock.time, environ=self.environ)
+        # Making every stated target ready now finds what is wrong with an account before a request does.
+        for named in names.targets():
+            resolver.place(named)
+        return Serving(
+            snapshot=Snapshot(number=number, resolver=resolver, max_attempts=config.limits.attempts),
+            names=names,
+            authenticator=Authenticator(
+                self.keys.secret,
+                require_keys=config.server.require_keys,
+                public_hosts=config.server.public_hosts,
+            ),
+            body_limit=config.limits.body,
+            exchange_timeout=config.limits.exchange_timeout,
+            serve_unrecorded=config.ledger.on_full == "serve",
+        )
+
+    async def reload(self) -> None:
+        """Take the configuration file as it is now; a mistake in it leaves everything as it was, and is logged."""
+        try:
+            config = await self._with_probed(load(self.config.source, self.environ))
+            self._serving = self._serve_by(config, self._serving.snapshot.number + 1)
+        except ConfigError as error:
+            # The operator's own mistake, which the message explains: no traceback.
+            log.error("the configuration was not reloaded, the last good one stays in use:\n%s", error)  # noqa: TRY400
+            return
+        self.config = config
+        log.info("configuration %d is in use", self._serving.snapshot.number)
+
+    # --- What runs beside the requests -------------------------------------------------------------------------------
+
+    def _background(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+
+        async def stop() -> None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+        self._stack.push_async_callback(stop)
+
+    async def _watch_keys(self) -> None:
+        async with contextlib.aclosing(self.keys.watch()) as news:
+            async for item in news:
+                if isinstance(item, Changed):
+                    self._table = item.value
+                else:
+                    log.warning("the store can not be read, keys stay as they were: %s", item.reason)
+
+    async def _sync_spool(self) -> None:
+        while True:
+            await asyncio.sleep(self.config.ledger.sync_interval)
+            try:
+                await asyncio.to_thread(self.spool.sync)
+            except OSError as error:
+                self.spool.failed = f"{self.spool.folder}: {error.strerror}"
+
+    async def _with_probed(self, config: Config) -> Config:
+        """Accounts of local servers that answer, added to those that are configured."""
+        found: dict[str, Account] = {}
+        for probe in config.probes:
+            if await self._answers(probe):
+                found[probe.account.name] = probe.account
+        if not found:
+            return config
+        notes = tuple(f"{name}: found running at {found[name].base_url or 'its default address'}" for name in found)
+        return msgspec.structs.replace(
+            config, accounts={**config.accounts, **found}, notes=(*config.notes, *notes), probes=()
+        )
+
+    async def _answers(self, probe: Probe) -> bool:
+        origin = split_url(probe.url)
+        timeouts = Timeouts(connect=PROBE_SECONDS, first_byte=PROBE_SECONDS, idle=PROBE_SECONDS, total=PROBE_SECONDS)
+        endpoint = Endpoint(scheme=origin.scheme, host=origin.host, port=origin.port, timeouts=timeouts)
+        try:
+            answer = await self.client.send(endpoint, "GET", origin.path or "/", [], b"")
+        except TransportError:
+            return False
+        answer.release()
+        return answer.status < 500
+
+    # --- Ports ---------------------------------------------------------------------------------------------------
+
+    async def listen(self) -> None:
+        """Serve the data plane and the control plane. Raises ConfigError for an address that can not be had."""
+        server, limits = self.config.server, self.config.limits
+        http = HttpLimits(
+            headers=limits.headers,
+            streams=limits.streams,
+            header_timeout=limits.header_timeout,
+            idle_timeout=limits.idle_timeout,
+        )
+        tls = _tls(self.config)
+        data = Front(handler=self.gateway.handle, limits=http, tls=tls, refuse=self.gateway.overloaded)
+        self.address = await self._start(data, server.listen, "[server] listen")
+        token = server.admin_token
+        control = Control(
+            token=None if token is None else token.reveal(),
+            not_ready=self.not_ready,
+            metrics=self.metrics,
+            spool_folder=self.spool.folder,
+        )
+        admin = Front(handler=control.handle, limits=HttpLimits(streams=64))
+        self.admin_address = await self._start(admin, server.admin_listen, "[server] admin_listen")
+
+    async def _start(self, front: Front, address: str, setting: str) -> tuple[str, int]:
+        host, _, port = address.rpartition(":")
+        try:
+            listener = listening_socket(host.strip("[]"), int(port))
+        except OSError as error:
+            raise ConfigError(f"{setting} = {address}: {error.strerror}; name a free address") from None
+        await front.start(listener)
+        self._fronts.append(front)
+        return address_of(listener)
+
+    def not_ready(self) -> str | None:
+        """Why no traffic should be sent here; None while it should."""
+        if self._draining:
+            return "shutting down"
+        if self.spool.failed is not None and self.config.ledger.on_full == "refuse" and not self.spool.probe():
+            return f"the exchange record can not be written: {self.spool.failed}"
+        return None
+
+    def metrics(self) -> str:
+        """Counters for Prometheus."""
+        return self.road.counters.text({"open_exchanges": self.road.open, "snapshot": self._serving.snapshot.number})
+
+    async def run_until_signalled(self) -> None:
+        """Serve until SIGTERM or SIGINT, reload at SIGHUP; then let streams in flight finish, bounded."""
+        loop = asyncio.get_running_loop()
+        first, second = asyncio.Event(), asyncio.Event()
+
+        def stop() -> None:
+            (second if first.is_set() else first).set()
+
+        reloads: set[asyncio.Task[None]] = set()
+
+        def reload() -> None:
+            task = loop.create_task(self.reload())
+            reloads.add(task)
+            task.add_done_callback(reloads.discard)
+
+        handlers: dict[signal.Signals, Callable[[], None]] = {
+            signal.SIGTERM: stop,
+            signal.SIGINT: stop,
+            signal.SIGHUP: reload,
+        }
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
+        try:
+            await first.wait()
+            self._draining = True
+            draining = asyncio.gather(*(front.stop(self.config.limits.drain_timeout) for front in self._fronts))
+            hurry = loop.create_task(second.wait())
+            await asyncio.wait({draining, hurry}, return_when=asyncio.FIRST_COMPLETED)
+            hurry.cancel()
+            if not draining.done():
+                draining.cancel()
+                await asyncio.gather(*(front.stop(0.0) for front in self._fronts))
+        finally:
+            for number in handlers:
+                loop.remove_signal_handler(number)
+
+
+def _languages() -> dict[str, Language]:
+    return {codec.language.name: codec.language for codec in CODECS.values()}
+
+
+def _tls(config: Config) -> ssl.SSLContext | None:
+    server = config.server
+    if server.tls_cert is None or server.tls_key is None:
+        return None
+    client_ca = None if server.client_ca is None else Path(server.client_ca)
+    try:
+        return tls_context(cert=Path(server.tls_cert), key=Path(server.tls_key), client_ca=client_ca)
+    except OSError as error:
+        raise ConfigError(f"[server] tls_cert, tls_key or client_ca can not be used: {error}") from None
+
+
+@contextlib.asynccontextmanager
+async def serve(config: Config) -> AsyncGenerator[Service]:
+    """A service that listens; for tests and for commands that need one for a moment."""
+    async with Service(config) as service:
+        await service.listen()
+        yield service

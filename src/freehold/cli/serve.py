@@ -1,0 +1,81 @@
+"""`freehold serve`: the gateway, until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Annotated
+
+import msgspec
+import typer
+import uvloop
+
+from freehold.app import Service
+from freehold.config import Config, load
+from freehold.errors import ConfigError
+
+
+def command(
+    *,
+    config: Annotated[str | None, typer.Option("--config", metavar="FILE", help="The configuration file.")] = None,
+    listen: Annotated[str | None, typer.Option(help="Address of the data plane instead of the file's.")] = None,
+    admin_listen: Annotated[str | None, typer.Option(help="Address of the control plane.")] = None,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Answer from emulated clouds on this machine; no account is needed.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the addresses as one JSON object.")] = False,
+) -> None:
+    """Serve every protocol on one port; SIGHUP reloads the configuration, SIGTERM finishes streams and stops."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        if sandbox:
+            from freehold.cli.sandbox import serve_with_sandbox
+
+            uvloop.run(serve_with_sandbox(listen=listen, admin_listen=admin_listen, as_json=as_json))
+        else:
+            uvloop.run(_serve(_addressed(load(config, os.environ), listen, admin_listen), as_json=as_json))
+    except ConfigError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
+def _addressed(config: Config, listen: str | None, admin_listen: str | None) -> Config:
+    server = msgspec.structs.replace(
+        config.server,
+        listen=listen or config.server.listen,
+        admin_listen=admin_listen or config.server.admin_listen,
+    )
+    return msgspec.structs.replace(config, server=server)
+
+
+async def _serve(config: Config, *, as_json: bool) -> None:
+    async with Service(config) as service:
+        if not service.config.accounts:
+            raise ConfigError(
+                "there is no account to send requests to. Write one down with `freehold init`, set a provider's key in "
+                "the environment (OPENAI_API_KEY, ANTHROPIC_API_KEY, ...), or try `freehold serve --sandbox`."
+            )
+        await service.listen()
+        announce(service, as_json=as_json)
+        await service.run_until_signalled()
+
+
+def announce(service: Service, *, as_json: bool) -> None:
+    """Say where the gateway can be reached, and whatever else the operator should know."""
+    scheme = "http" if service.config.server.tls_cert is None else "https"
+    data = f"{scheme}://{_joined(service.address)}"
+    admin = f"http://{_joined(service.admin_address)}"
+    for note in (*service.config.notes, *service.serving.names.notes()):
+        typer.echo(note, err=True)
+    if as_json:
+        sys.stdout.write(msgspec.json.encode({"listen": data, "admin": admin}).decode() + "\n")
+        sys.stdout.flush()
+    typer.echo(f"serving {', '.join(service.config.accounts)} on {data}, control plane on {admin}", err=True)
+
+
+def _joined(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
