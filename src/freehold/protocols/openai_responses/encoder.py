@@ -1,0 +1,441 @@
+"""A streamed answer, written event by event."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import assert_never
+
+import msgspec
+
+from freehold.ir import (
+    ArgumentsDelta,
+    CachePoint,
+    ChoiceEnd,
+    ErrorEnd,
+    Event,
+    Extra,
+    ExtraDelta,
+    Failure,
+    JsonObject,
+    Loss,
+    Losses,
+    Media,
+    Opaque,
+    Part,
+    PartEnd,
+    PartStart,
+    Proof,
+    ProofDelta,
+    Pulse,
+    Reasoning,
+    Refusal,
+    Request,
+    Response,
+    ResponseEnd,
+    ResponseStart,
+    Structured,
+    Text,
+    TextDelta,
+    ToolCall,
+    ToolResult,
+    UsageDelta,
+    write_json,
+)
+from freehold.protocols.codec import Frame, Stamp
+from freehold.protocols.openai_responses.decoder import DONE, EVENT, NOTHING
+from freehold.protocols.openai_responses.items import content_extra, cut, item_fields, opens_item
+from freehold.protocols.openai_responses.language import LANGUAGE, NAME, ours, usable
+from freehold.protocols.openai_responses.residual import restore
+from freehold.protocols.openai_responses.response import completed_call, proof_item, started
+from freehold.protocols.openai_responses.transcript import (
+    ANNOTATION_ADDED,
+    ARGUMENTS_DELTA,
+    ARGUMENTS_DONE,
+    CREATED,
+    ERROR,
+    FAILED,
+    IN_PROGRESS,
+    ITEM_ADDED,
+    ITEM_DONE,
+    LAST,
+    PART_ADDED,
+    PART_DONE,
+    REFUSAL_DONE,
+    SUMMARY_ADDED,
+    SUMMARY_DONE,
+    SUMMARY_TEXT_DONE,
+    TEXT_DONE,
+    THOUGHT_DONE,
+    Item,
+    Progress,
+    Transcript,
+)
+
+
+class ResponsesEncoder:
+    """Batches of events in, frames out, for one streamed answer.
+
+    A batch of this language names its frame in the `type` of its rest, and becomes that frame again.  Events of
+    another language become the sequence of frames that the SDKs' stream helpers follow: every item and part is
+    announced, spoken and repeated when done.
+    """
+
+    def __init__(self, stamp: Stamp, request: Request | None) -> None:
+        self._stamp = stamp
+        self._request = request
+        self._script = Transcript()
+        self._losses = Losses()
+        self._frames: list[Frame] = []
+        self._message: Item | None = None
+        """The message item that another text part would join."""
+        self._unsaid: set[int] = set()
+        """Parts that this protocol can not say; their deltas are passed over."""
+        self._held: dict[int, str] = {}
+        """Proofs that came after the tool call they belong to had begun."""
+        self._over = False
+
+    @property
+    def losses(self) -> list[Loss]:
+        """What could not be said so far."""
+        return self._losses.items
+
+    def feed(self, events: Sequence[Event]) -> list[Frame]:
+        """The frames of one batch."""
+        if len(events) == 1:
+            event = events[0]
+            if isinstance(event, TextDelta | ArgumentsDelta):
+                frame = self._delta(event)
+                if frame is not None:
+                    return [frame]
+        rest = _rest(events)
+        if rest is not None:
+            return self._native(events, rest)
+        self._frames = []
+        for event in events:
+            if not self._over:
+                self._foreign(event)
+        return self._frames
+
+    # --- Our own frames -----------------------------------------------------------------------------------------
+
+    def _delta(self, event: TextDelta | ArgumentsDelta) -> Frame | None:
+        """The short way for a few more words; None where more than the delta itself has to be said."""
+        script = self._script
+        progress = script.parts.get(event.index)
+        if progress is None or not progress.delta or event.choice:
+            return None
+        payload = script.delta(progress, event.text)
+        name: object = progress.delta
+        if event.rest is not None and event.rest.origin is LANGUAGE:
+            left = event.rest.fields
+            if "type" in left:
+                return None
+            restore(payload, left)
+            name = payload.pop(EVENT, name)
+        script.note_delta(progress, event.text, payload)
+        return Frame(event=name if isinstance(name, str) else None, data=write_json(payload))
+
+    def _native(self, events: Sequence[Event], rest: JsonObject) -> list[Frame]:
+        kind = str(rest["type"])
+        if kind in (NOTHING, DONE.decode()):
+            self._over = True
+            return [] if kind == NOTHING else [Frame(event=_name(rest, kind), data=DONE)]
+        payload = restore(self._script.foretell(kind, events, rest), rest)
+        name = _name(payload, kind)
+        payload.pop(EVENT, None)
+        self._script.note(kind, payload)
+        if kind in LAST:
+            self._over = True
+        return [Frame(event=name, data=write_json(payload))]
+
+    # --- Another language's events ------------------------------------------------------------------------------
+
+    def _emit(self, kind: str, events: Sequence[Event] = (), more: JsonObject | None = None) -> None:
+        """The next frame of this kind, with what the transcript can not know."""
+        hint = {} if more is None else more
+        payload = restore(self._script.foretell(kind, events, hint), hint)
+        self._script.note(kind, payload)
+        self._frames.append(Frame(event=kind, data=write_json(payload)))
+
+    def _foreign(self, event: Event) -> None:
+        if not self._script.started and not isinstance(event, ResponseStart | Pulse):
+            self._start(ResponseStart(response=Response(origin="", choices=())))
+        if getattr(event, "choice", 0):
+            self._other_choice(event)
+            return
+        match event:
+            case ResponseStart():
+                self._start(event)
+            case PartStart():
+                self._part_start(event)
+            case TextDelta():
+                self._text(event)
+            case ArgumentsDelta():
+                frame = self._delta(event)
+                if frame is not None:
+                    self._frames.append(frame)
+            case ProofDelta():
+                self._proof(event)
+            case ExtraDelta():
+                self._extra(event)
+            case PartEnd():
+                self._part_end(event)
+            case ChoiceEnd():
+                self._choice_end(event)
+            case UsageDelta():
+                self._usage(event)
+            case ResponseEnd():
+                self._end(event)
+            case ErrorEnd():
+                self._fail(event.failure)
+            case Pulse():
+                pass
+            case _:
+                assert_never(event)
+
+    def _other_choice(self, event: Event) -> None:
+        if isinstance(event, PartStart):
+            path = f"choices[{event.choice}].parts[{event.index}]"
+            self._losses.add(path, "dropped", "content", f"{NAME} has one answer")
+
+    def _start(self, event: ResponseStart) -> None:
+        response = started(event.response, self._stamp, self._request, self._losses)
+        if response.usage is not None and ours(response.usage.extra) is None:
+            self._losses.drop_extra(response.usage.extra, "usage")
+        self._emit(CREATED, [ResponseStart(response=response)])
+        self._emit(IN_PROGRESS)
+
+    def _id(self, prefix: str) -> str:
+        return f"{prefix}_{self._stamp.id}_{len(self._script.items)}"
+
+    def _part_start(self, event: PartStart) -> None:
+        path = f"choices[0].parts[{event.index}]"
+        part = event.part
+        match part:
+            case Text() | Refusal():
+                self._open_said(event.index, part, path)
+            case Structured():
+                self._open_said(event.index, Text(text=write_json(part.value).decode()), path)
+            case Reasoning():
+                self._open_reasoning(event.index, part, path)
+            case ToolCall():
+                self._open_call(event.index, part, path)
+            case Opaque() if part.origin is LANGUAGE:
+                self._close_message()
+                self._emit(ITEM_ADDED, [PartStart(index=event.index, part=part)])
+            case Opaque():
+                self._unsaid.add(event.index)
+                self._losses.drop_opaque(part, path)
+            case Media() | ToolResult():
+                self._unsaid.add(event.index)
+                self._losses.add(path, "dropped", "content", f"no {type(part).__name__} in an answer")
+            case CachePoint():
+                self._unsaid.add(event.index)
+            case _:
+                assert_never(part)
+
+    def _open_said(self, index: int, part: Text | Refusal, path: str) -> None:
+        if ours(part.extra) is None:
+            self._losses.drop_extra(part.extra, path)
+        if isinstance(part, Text) and part.proof is not None:
+            self._losses.add(f"{path}.proof", "dropped", "behaviour", "no place for a proof on text")
+        if self._message is None or opens_item(part):
+            self._close_message()
+            own = {name: value for name, value in item_fields(part).items() if name not in ("status", "content")}
+            fields: JsonObject = own if "id" in own else {"id": self._id("msg"), **own}
+            self._emit(ITEM_ADDED, more={"item": fields})
+            self._message = self._script.current
+        if self._message is None:
+            return
+        empty = msgspec.structs.replace(part, text="")
+        self._emit(PART_ADDED, [PartStart(index=index, part=empty)], self._of(self._message))
+        if part.text:
+            self._text(TextDelta(index=index, text=part.text))
+
+    def _of(self, item: Item) -> JsonObject:
+        """The place of a frame about an item that was not the last to be spoken of."""
+        if self._script.current is item:
+            return {}
+        return {"output_index": item.index, "item_id": item.id}
+
+    def _open_reasoning(self, index: int, part: Reasoning, path: str) -> None:
+        self._close_message()
+        if ours(part.extra) is None:
+            self._losses.drop_extra(part.extra, path)
+        usable(part.proof, self._losses, path)
+        empty = msgspec.structs.replace(part, text="")
+        made: JsonObject = {} if ours(part.extra) is not None else {"item": {"id": self._id("rs")}}
+        self._emit(ITEM_ADDED, [PartStart(index=index, part=empty)], made)
+        if part.text:
+            self._text(TextDelta(index=index, text=part.text))
+
+    def _open_call(self, index: int, part: ToolCall, path: str) -> None:
+        if part.hosted:
+            self._unsaid.add(index)
+            self._losses.add(path, "dropped", "content", "a tool that the other provider ran")
+            return
+        self._close_message()
+        sealed = usable(part.proof, self._losses, path)
+        if sealed is not None:
+            self._say_proof(sealed)
+        native = ours(part.extra) is not None
+        if not native:
+            self._losses.drop_extra(part.extra, path)
+        named = msgspec.structs.replace(part, id=part.id or self._id("call"), arguments="", proof=None)
+        made: JsonObject = {} if native else {"item": {"id": self._id("fc")}}
+        self._emit(ITEM_ADDED, [PartStart(index=index, part=named)], made)
+        if part.arguments:
+            self._foreign(ArgumentsDelta(index=index, text=part.arguments))
+
+    def _say_proof(self, sealed: str) -> None:
+        """A reasoning item of its own for a proof that another language puts on a tool call."""
+        item = proof_item(sealed, self._id("rs"))
+        opaque = Opaque(origin=LANGUAGE, value=item)
+        index = -1 - len(self._script.items)
+        self._emit(ITEM_ADDED, [PartStart(index=index, part=opaque)])
+        self._emit(ITEM_DONE, [PartEnd(index=index)])
+
+    def _text(self, event: TextDelta) -> None:
+        progress = self._script.parts.get(event.index)
+        if progress is None or not event.text:
+            return
+        if isinstance(progress.part, Reasoning) and not progress.delta:
+            self._open_segment(progress)
+        frame = self._delta(TextDelta(index=event.index, text=event.text))
+        if frame is not None:
+            self._frames.append(frame)
+
+    def _open_segment(self, progress: Progress) -> None:
+        part = progress.part
+        field = cut(part)[0] if isinstance(part, Reasoning) else "summary"
+        self._emit(SUMMARY_ADDED if field == "summary" else PART_ADDED, more=self._of(progress.item))
+
+    def _proof(self, event: ProofDelta) -> None:
+        progress = self._script.parts.get(event.index)
+        path = f"choices[0].parts[{event.index}]"
+        if progress is None:
+            return
+        sayable = usable(event.proof, self._losses, path)
+        if sayable is None:
+            return
+        if isinstance(progress.part, Reasoning):
+            before = progress.proof
+            value = sayable if before is None else before.value + sayable
+            progress.proof = Proof(origin=event.proof.origin, value=value)
+        elif isinstance(progress.part, ToolCall):
+            self._held[event.index] = self._held.get(event.index, "") + sayable
+        else:
+            self._losses.add(f"{path}.proof", "dropped", "behaviour", "no place for a proof here")
+
+    def _extra(self, event: ExtraDelta) -> None:
+        progress = self._script.parts.get(event.index)
+        if progress is None:
+            return
+        path = f"choices[0].parts[{event.index}]"
+        if ours(event.extra) is None:
+            self._losses.drop_extra(event.extra, path)
+        elif "annotations" in event.extra.fields:
+            self._emit(ANNOTATION_ADDED, [event])
+        else:
+            self._script.foretell("", [event], {})
+
+    def _part_end(self, event: PartEnd) -> None:
+        progress = self._script.parts.get(event.index)
+        if progress is None:
+            return
+        self._settle(progress, event.part)
+        here = self._of(progress.item)
+        match progress.part:
+            case Text():
+                self._emit(TEXT_DONE, more={**here, "content_index": progress.place})
+                self._emit(PART_DONE, more={"content_index": progress.place})
+                progress.open = False
+            case Refusal():
+                self._emit(REFUSAL_DONE, more={**here, "content_index": progress.place})
+                self._emit(PART_DONE, more={"content_index": progress.place})
+                progress.open = False
+            case Reasoning():
+                self._end_segment(progress, here)
+                self._emit(ITEM_DONE, [PartEnd(index=event.index)])
+            case ToolCall():
+                self._end_call(progress, here)
+            case _:
+                self._emit(ITEM_DONE, [PartEnd(index=event.index)])
+
+    def _settle(self, progress: Progress, final: Part | None) -> None:
+        """Let the final form of a part replace what was streamed, as far as the repeated frames can still say it."""
+        if final is None or type(final) is not type(progress.part):
+            return
+        if isinstance(final, ToolCall) and isinstance(progress.part, ToolCall):
+            final = msgspec.structs.replace(final, id=final.id or progress.part.id, proof=None)
+        progress.replace(final)
+
+    def _end_segment(self, progress: Progress, here: JsonObject) -> None:
+        if progress.delta == "" or not isinstance(progress.part, Reasoning):
+            return
+        if progress.place_name == "summary_index":
+            self._emit(SUMMARY_TEXT_DONE, more=here)
+            self._emit(SUMMARY_DONE)
+        else:
+            self._emit(THOUGHT_DONE, more=here)
+            self._emit(PART_DONE)
+
+    def _end_call(self, progress: Progress, here: JsonObject) -> None:
+        call = progress.part
+        if isinstance(call, ToolCall) and not progress.text() and ours(call.extra) is None:
+            progress.replace(completed_call(call, call.id))
+        name = call.name if isinstance(call, ToolCall) else ""
+        self._emit(ARGUMENTS_DONE, more={**here, "name": name})
+        self._emit(ITEM_DONE, [PartEnd(index=progress.index)])
+        sealed = self._held.pop(progress.index, None)
+        if sealed is not None:
+            self._say_proof(sealed)
+
+    def _close_message(self) -> None:
+        """End the message item that is open, unless one of its parts still speaks."""
+        item = self._message
+        if item is None or any(progress.open for progress in item.parts):
+            return
+        self._message = None
+        self._emit(ITEM_DONE, more=self._of(item))
+
+    def _choice_end(self, event: ChoiceEnd) -> None:
+        self._close_message()
+        if ours(event.extra) is None:
+            self._losses.drop_extra(event.extra, "choices[0]")
+        if event.finish is not None and event.finish.stop_sequence is not None:
+            self._losses.add("choices[0].finish.stop_sequence", "dropped", "accounting", f"{NAME} does not name it")
+        self._script.foretell("", [event], {})
+
+    def _usage(self, event: UsageDelta) -> None:
+        if ours(event.usage.extra) is None:
+            self._losses.drop_extra(event.usage.extra, "usage")
+        self._script.foretell("", [event], {})
+
+    def _end(self, event: ResponseEnd) -> None:
+        self._close_message()
+        if ours(event.extra) is None:
+            self._losses.drop_extra(event.extra, "")
+            event = ResponseEnd()
+        self._emit(self._script.last_kind(), [event])
+        self._over = True
+
+    def _fail(self, failure: Failure) -> None:
+        """First the event that makes SDKs raise, then the one that ends the response."""
+        self._emit(ERROR, [ErrorEnd(failure=failure)])
+        self._emit(FAILED)
+        self._over = True
+
+
+def _rest(events: Sequence[Event]) -> JsonObject | None:
+    """What is left of the frame of this language that a batch came from; None if it came from none."""
+    for event in events:
+        rest: Extra | None = event.rest
+        if rest is not None and rest.origin is LANGUAGE and "type" in rest.fields:
+            return rest.fields
+    return None
+
+
+def _name(payload: JsonObject, kind: str) -> str | None:
+    name = payload.get(EVENT, kind)
+    return name if isinstance(name, str) else None
