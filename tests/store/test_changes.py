@@ -76,6 +76,16 @@ async def test_without_servers_a_change_is_settled_at_once(database: Database) -
     assert await settle(database, "keys", await change(database), patience=0)
 
 
+async def test_a_database_that_fails_after_a_change_does_not_undo_it(database: Database) -> None:
+    class Failing(Database):
+        @contextlib.asynccontextmanager
+        async def read(self) -> AsyncGenerator[AsyncConnection]:
+            raise StoreError("gone")
+            yield
+
+    assert not await settle(Failing(database.engine, database.kind), "keys", await change(database))
+
+
 async def test_a_server_that_died_is_not_waited_for(database: Database) -> None:
     async with database.write() as connection:
         await connection.execute(watchers.insert().values(id="dead", topic="keys", seen=0, beat=1.0))

@@ -7,6 +7,7 @@ mean it. Polling costs one indexed read; it works the same on SQLite, on Postgre
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, Generic, TypeVar
 
@@ -115,11 +116,13 @@ async def settle(
             )
         )
     )
-    for _ in range(max(1, round(patience / _SETTLE_LOOK))):
-        async with database.read() as connection:
-            if not await connection.scalar(behind):
-                return True
-        await sleep(_SETTLE_LOOK)
+    # The change is made, so a database that fails now must not make it look undone.
+    with contextlib.suppress(StoreError):
+        for _ in range(max(1, round(patience / _SETTLE_LOOK))):
+            async with database.read() as connection:
+                if not await connection.scalar(behind):
+                    return True
+            await sleep(_SETTLE_LOOK)
     return False
 
 
