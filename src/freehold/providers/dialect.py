@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import assert_never
+from typing import assert_never, cast
 
 import msgspec
 
-from freehold.ir import JsonObject, Loss
+from freehold.ir import JsonObject, JsonValue, Loss
 from freehold.providers.catalog import matches
 from freehold.providers.schema import (
     Clamp,
@@ -42,7 +42,10 @@ def edit_body(body: bytes, edits: Sequence[Edit]) -> tuple[bytes, tuple[Loss, ..
     due = [edit for edit in edits if _may_concern(edit, body)]
     if not due:
         return body, ()
-    document: JsonObject = msgspec.json.decode(body, type=JsonObject)
+    decoded: object = msgspec.json.decode(body)
+    if not isinstance(decoded, dict):
+        return body, ()
+    document = cast("JsonObject", decoded)
     losses: list[Loss] = []
     changed = False
     for edit in due:
@@ -123,11 +126,9 @@ def _clamp(edit: Clamp, document: JsonObject, losses: list[Loss]) -> bool:
     return True
 
 
-def _objects(value: object) -> list[JsonObject]:
+def _objects(value: JsonValue | None) -> list[JsonObject]:
     """The JSON objects of a list; anything else is the provider's to refuse."""
-    if not isinstance(value, list):
-        return []
-    return [item for item in msgspec.convert(value, list[object]) if isinstance(item, dict)]
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _map_role(edit: MapRole, document: JsonObject) -> bool:

@@ -151,7 +151,7 @@ def _rate(value: Decimal | types.TieredPrices | None, above: int | None) -> int 
 
 
 def _pico(usd_per_mtok: Decimal) -> int:
-    """USD a million tokens as pico-dollars a token, rounded: the list holds a few floats such as 0.08333333333333334."""
+    """USD a million tokens as pico-dollars a token, rounded: the list holds a few floats like 0.08333333333333334."""
     return int((usd_per_mtok * _PICO_PER_MTOK).to_integral_value())
 
 

@@ -1,0 +1,136 @@
+"""A provider's edits to a body: what changes, what is reported, and what is left alone to the byte."""
+
+import json
+import re
+
+import pytest
+
+from freehold.ir import Loss
+from freehold.providers.catalog import providers
+from freehold.providers.dialect import edit_body, edits_for, short_id
+from freehold.providers.schema import (
+    Clamp,
+    Drop,
+    Edit,
+    MapRole,
+    MapValue,
+    Operation,
+    Remove,
+    Rename,
+    SetField,
+    ToolCallIds,
+)
+
+
+def edited(body: object, *edits: Edit) -> tuple[object, list[tuple[str, str, str]]]:
+    encoded, losses = edit_body(json.dumps(body).encode(), edits)
+    return json.loads(encoded), [(loss.path, loss.kind, loss.effect) for loss in losses]
+
+
+def of(provider: str, protocol: str, model: str, operation: Operation = "generate") -> tuple[Edit, ...]:
+    spoken = providers()[provider].protocol(protocol)
+    assert spoken is not None
+    return edits_for(spoken, model, operation)
+
+
+def test_a_body_that_no_edit_concerns_keeps_its_bytes():
+    body = b'{ "model" : "m",\n "messages":[] , "temperature":1.0}'
+    assert edit_body(body, of("mistral", "openai-chat", "mistral-large-latest")) == (body, ())
+
+
+def test_a_word_in_the_text_changes_no_bytes():
+    body = b'{"messages":[{"role":"user","content":"what is a \\"developer\\"? \\"max_completion_tokens\\""}] }'
+    assert edit_body(body, of("mistral", "openai-chat", "mistral-large-latest")) == (body, ())
+
+
+@pytest.mark.parametrize(
+    ("edit", "before", "after", "losses"),
+    [
+        (Rename(field="a", to="b"), {"a": 1, "c": 2}, {"b": 1, "c": 2}, []),
+        (Rename(field="a", to="b"), {"a": 1, "b": 3}, {"b": 3}, []),
+        (Remove(field="a"), {"a": None}, {}, []),
+        (SetField(field="a", value="x"), {}, {"a": "x"}, []),
+        (SetField(field="a", value="x"), {"a": "y"}, {"a": "y"}, []),
+        (Drop(field="a", effect="behaviour", detail="no"), {"a": 1}, {}, [("a", "dropped", "behaviour")]),
+        (Drop(field="a", effect="behaviour", detail="no"), {"a": None}, {}, []),
+        (Drop(field="a", effect="behaviour", detail="no", when=("x",)), {"a": "y"}, {"a": "y"}, []),
+        (MapValue(field="a", values={"x": "y"}), {"a": "x"}, {"a": "y"}, []),
+        (MapValue(field="a", values={"x": "y"}), {"a": {"x": 1}}, {"a": {"x": 1}}, []),
+        (Clamp(field="n", maximum=1), {"n": 4}, {"n": 1}, [("n", "clamped", "behaviour")]),
+        (Clamp(field="n", maximum=1), {"n": 1}, {"n": 1}, []),
+        (Clamp(field="t", minimum=0.0, maximum=1.5), {"t": 2.0}, {"t": 1.5}, [("t", "clamped", "behaviour")]),
+        (Clamp(field="n", maximum=1), {"n": True}, {"n": True}, []),
+        (
+            MapRole(role="developer", to="system"),
+            {"messages": [{"role": "developer"}, {"role": "user"}, "?"], "input": "developer"},
+            {"messages": [{"role": "system"}, {"role": "user"}, "?"], "input": "developer"},
+            [],
+        ),
+    ],
+)
+def test_an_edit(edit: Edit, before: object, after: object, losses: list[tuple[str, str, str]]):
+    assert edited(before, edit) == (after, losses)
+
+
+def test_tool_call_ids_of_other_makes_find_each_other_again():
+    call = {"id": "toolu_01A09q90qw90lq917835lq9", "type": "function"}
+    kept = {"id": "aB3dE6gH9", "type": "function"}
+    body = {
+        "messages": [
+            {"role": "assistant", "tool_calls": [call, kept]},
+            {"role": "tool", "tool_call_id": call["id"]},
+            {"role": "tool", "tool_call_id": "aB3dE6gH9"},
+        ]
+    }
+    document, losses = edited(body, ToolCallIds(pattern="[A-Za-z0-9]{9}", length=9))
+    assert losses == []
+    first, second, third = document["messages"]  # pyright: ignore[reportIndexIssue]  JSON of this test
+    mapped = first["tool_calls"][0]["id"]
+    assert re.fullmatch("[A-Za-z0-9]{9}", mapped)
+    assert second["tool_call_id"] == mapped
+    assert first["tool_calls"][1]["id"] == third["tool_call_id"] == "aB3dE6gH9"
+
+
+def test_short_ids_are_stable_and_apart():
+    assert short_id("call_1", 9) == short_id("call_1", 9)
+    assert len({short_id(f"call_{number}", 9) for number in range(10_000)}) == 10_000
+
+
+def test_mistral_gets_its_own_words():
+    body = {
+        "model": "mistral-large-latest",
+        "max_completion_tokens": 10,
+        "seed": 7,
+        "stream_options": {"include_usage": True},
+        "store": False,
+        "messages": [{"role": "developer", "content": "be brief"}],
+    }
+    document, losses = edited(body, *of("mistral", "openai-chat", "mistral-large-latest"))
+    assert document == {
+        "model": "mistral-large-latest",
+        "max_tokens": 10,
+        "random_seed": 7,
+        "messages": [{"role": "system", "content": "be brief"}],
+    }
+    assert losses == [("store", "dropped", "behaviour")]
+
+
+def test_openai_reasoning_models_get_their_own_limit_and_no_stop():
+    body = {"model": "gpt-5-mini", "max_tokens": 10, "stop": ["x"], "messages": []}
+    document, losses = edited(body, *of("openai", "openai-chat", "gpt-5-mini"))
+    assert document == {"model": "gpt-5-mini", "max_completion_tokens": 10, "messages": []}
+    assert losses == [("stop", "dropped", "behaviour")]
+    assert of("openai", "openai-chat", "gpt-4o") == ()
+
+
+def test_vertex_has_claudes_model_in_the_path_and_keeps_it_for_counting():
+    body = {"model": "claude-opus-5", "messages": []}
+    document, _ = edited(body, *of("vertex", "anthropic-messages", "claude-opus-5"))
+    assert document == {"messages": [], "anthropic_version": "vertex-2023-10-16"}
+    document, _ = edited(body, *of("vertex", "anthropic-messages", "claude-opus-5", "count"))
+    assert document == {**body, "anthropic_version": "vertex-2023-10-16"}
+
+
+def test_a_loss_says_why():
+    _, losses = edit_body(b'{"n": 3}', of("groq", "openai-chat", "llama-3.3-70b-versatile"))
+    assert losses == (Loss(path="n", kind="clamped", effect="behaviour", detail="3 is out of range, sent as 1"),)
