@@ -1,7 +1,8 @@
 """Errors of the OpenAI family, read in any shape its servers use and written as its SDKs expect (WIRE_FACTS 15 to 17).
 
-The protocol's own shape is `{"error": {"message", "type", "param", "code"}}`. Anything else that a server answers (other
-vendors' JSON, plain text, HTML, nothing) is kept as its raw text in `Failure.body` and understood as far as possible.
+The protocol's own shape is `{"error": {"message", "type", "param", "code"}}`. Anything else that a server answers
+(other vendors' JSON, plain text, HTML, nothing) is kept as its raw text in `Failure.body` and understood as far as
+possible.
 """
 
 from __future__ import annotations
@@ -143,12 +144,12 @@ def _message_in(body: JsonObject) -> str:
     return write_json(body).decode()[:MAX_MESSAGE]
 
 
-def error_in_success(body: JsonObject, codec: str, wire: WireResponse) -> None:
+def error_in_success(body: JsonObject, wire: WireResponse) -> None:
     """Raises UpstreamError if a success is an error in disguise (WIRE_FACTS 11, 17)."""
     inner = body.get("error")
     if not inner or "choices" in body or "data" in body:
         return
-    error = inner if isinstance(inner, dict) else {"message": inner if isinstance(inner, str) else ""}
+    error: JsonObject = inner if isinstance(inner, dict) else {"message": inner}
     status = _status_in(error) or _status_in(body) or 502
     message = _text(error.get("message")) or "the provider sent an error under a successful status"
     code = _text(error.get("code"))
@@ -175,7 +176,7 @@ def _status_in(value: JsonObject) -> int | None:
 def failure_in_chunk(chunk: JsonObject, language: Language) -> Failure:
     """The failure in a chunk that holds an `error` object; only the object is read."""
     error = chunk.get("error")
-    inner = error if isinstance(error, dict) else {"message": error}
+    inner: JsonObject = error if isinstance(error, dict) else {"message": error}
     return failure_of_object({"error": inner}, _status_in(inner) or 502, language)
 
 

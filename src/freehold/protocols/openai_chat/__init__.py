@@ -7,10 +7,10 @@ Flags of a `Dialect` that this codec knows:
 - `cache-control`: it takes Anthropic's `cache_control` on parts and tools (OpenRouter).
 - `video-url`: it takes parts of type `video_url` (OpenRouter, vLLM).
 - `thinking-parts`: reasoning of earlier turns goes into `content` as parts of type `thinking` (Mistral).
-- `reasoning-key:reasoning_content`, `reasoning-key:reasoning`: the field in which it wants the reasoning of earlier turns;
-  without such a flag, only reasoning that was said in this protocol is repeated.
-- `reasoning-form:reasoning`, `reasoning-form:thinking`: how much to think is said by an object `reasoning` (OpenRouter),
-  or switched by `thinking` (DeepSeek, GLM), not by `reasoning_effort`.
+- `reasoning-key:reasoning_content`, `reasoning-key:reasoning`: the field in which it wants the reasoning of earlier
+  turns; without such a flag, only reasoning that was said in this protocol is repeated.
+- `reasoning-form:reasoning`, `reasoning-form:thinking`: how much to think is said by an object `reasoning`
+  (OpenRouter), or switched by `thinking` (DeepSeek, GLM), not by `reasoning_effort`.
 - `short-tool-ids`: tool call ids must be nine letters and digits (Mistral); others are mapped to such, always the same.
 """
 
@@ -23,11 +23,11 @@ from freehold.ir import (
     Generate,
     Language,
     ListModels,
+    ModelList,
     Request,
     Response,
     Result,
 )
-from freehold.ir import ModelList
 from freehold.protocols.codec import (
     PLAIN,
     Dialect,
@@ -55,10 +55,12 @@ class OpenAIChat:
 
     @property
     def name(self) -> str:
+        """`openai-chat`."""
         return NAME
 
     @property
     def language(self) -> Language:
+        """What its extras mean."""
         return LANGUAGE
 
     def decode_request(self, wire: WireRequest) -> Generate | ListModels:
@@ -75,9 +77,9 @@ class OpenAIChat:
             case Embed() | Count():
                 raise Unsupported(f"{NAME} has no {type(request).__name__}")
 
-    def decode_response(self, wire: WireResponse, request: Request | None = None) -> Response | ModelList:  # noqa: ARG002 -- the contract's parameter; the body says all
+    def decode_response(self, wire: WireResponse, request: Request | None = None) -> Response | ModelList:
         """Raises UpstreamError."""
-        return decode_response(wire)
+        return decode_response(wire, request)
 
     def encode_response(
         self,
@@ -89,18 +91,23 @@ class OpenAIChat:
         return encode_response(result, stamp)
 
     def decode_error(self, wire: WireResponse) -> Failure:
+        """An error answer of any shape."""
         return decode_failure(wire, LANGUAGE)
 
     def encode_error(self, failure: Failure, stamp: Stamp) -> WireResponse:
+        """An error as OpenAI's SDKs read it."""
         return encode_failure(failure, stamp, LANGUAGE)
 
     def decoder(self, request: Request | None = None) -> StreamDecoder:  # noqa: ARG002 -- the contract's parameter
+        """A decoder for one stream."""
         return ChatDecoder()
 
     def encoder(self, stamp: Stamp, request: Request | None = None) -> StreamEncoder:
+        """An encoder for one stream; `request` says whether usage was asked for."""
         return ChatEncoder(stamp, request)
 
     def framing(self, request: Request) -> Framing:  # noqa: ARG002 -- always the same
+        """Server-sent events."""
         return "sse"
 
 

@@ -141,8 +141,7 @@ class _Choice:
                 self.whole(part, events)
         for call in self.custom.values():
             self.whole(Opaque(origin=LANGUAGE, value=call), events)
-        for index in self.open:
-            events.append(PartEnd(index=index, choice=self.number))
+        events += [PartEnd(index=index, choice=self.number) for index in self.open]
         self.open.clear()
 
     def called(self) -> bool:
@@ -168,7 +167,7 @@ class ChatDecoder:
             chunk = _decode(frame.data)
         except (msgspec.DecodeError, RecursionError):
             if frame.data.strip() == b"[DONE]":
-                return self._finish(sent=True)
+                return self._finish(frame.data.decode())
             return self._break("a chunk is not JSON")
         if not isinstance(chunk, dict):
             return self._break("a chunk is not an object")
@@ -185,7 +184,7 @@ class ChatDecoder:
         if self._done:
             return []
         if self._choices and all(choice.ended for choice in self._choices.values()):
-            return self._finish(sent=False)
+            return self._finish(None)
         return self._break("the stream ended before the answer did")
 
     def _plain(self, chunk: JsonObject) -> list[Event] | None:
@@ -202,7 +201,7 @@ class ChatDecoder:
         if not isinstance(text, str) or not text or "error" in chunk:
             return None
         for name, value in delta.items():
-            if value and name != place and name != "role":
+            if value and name not in {place, "role"}:
                 return None
         del delta[place]
         rest = Extra(LANGUAGE, chunk)
@@ -281,7 +280,7 @@ class ChatDecoder:
             events.append(ChoiceEnd(finish=finish, choice=number, extra=Extra(LANGUAGE, state.extra)))
 
     def _choice_extras(self, state: _Choice, choice: JsonObject) -> None:
-        """What a choice says beside its delta belongs to the whole choice; the pieces of log-probabilities are joined."""
+        """What a choice says beside its delta belongs to the whole choice; pieces of log-probabilities are joined."""
         for name, value in choice.items():
             if value is None or name in {"index", "delta", "finish_reason", "message", "text"}:
                 continue
@@ -378,15 +377,16 @@ class ChatDecoder:
         if known is None or (isinstance(identity, str) and identity and isinstance(name, str) and identity != known[1]):
             if not isinstance(name, str):
                 return entry
-            return self._new_call(state, entry, function, at, text, events)
+            return self._new_call(state, entry, at, events)
         if not text:
             return entry
         events.append(ArgumentsDelta(index=known[0], text=text, choice=state.number))
         return {TAKEN: {**entry, "function": {key: value for key, value in function.items() if key != "arguments"}}}
 
-    def _new_call(
-        self, state: _Choice, entry: JsonObject, function: JsonObject, at: int, text: str, events: list[Event]
-    ) -> JsonValue:
+    def _new_call(self, state: _Choice, entry: JsonObject, at: int, events: list[Event]) -> JsonValue:
+        function = cast("JsonObject", entry["function"])
+        arguments = function.get("arguments")
+        text = arguments if isinstance(arguments, str) else ""
         state.close_text(events)
         identity = entry.get("id")
         sealed = split_id(identity if isinstance(identity, str) else "")
@@ -425,7 +425,8 @@ class ChatDecoder:
             del function["arguments"]
             events.append(ArgumentsDelta(index=state.function, text=arguments, choice=state.number))
 
-    def _finish(self, *, sent: bool) -> list[Event]:
+    def _finish(self, sent: str | None) -> list[Event]:
+        """The end, and how it was said: Groq writes a blank behind `[DONE]`, others leave it out."""
         if self._extra is None:
             return self._break("the stream holds no answer")
         self._done = True

@@ -1,7 +1,7 @@
 """Events in, chunks out.
 
-A batch that came from this protocol carries the chunk it was taken from: its words are put back. Any other batch becomes
-chunks as OpenAI sends them, one for each thing that is said.
+A batch that came from this protocol carries the chunk it was taken from: its words are put back. Any other batch
+becomes chunks as OpenAI sends them, one for each thing that is said.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from freehold.ir import (
     Extra,
     ExtraDelta,
     Generate,
+    Inline,
     JsonObject,
     JsonValue,
+    Loss,
     Losses,
     Media,
     Opaque,
@@ -45,7 +47,6 @@ from freehold.ir import (
     UsageDelta,
     write_json,
 )
-from freehold.ir import Inline, Loss
 from freehold.ir.fold import merge_usage
 from freehold.protocols.codec import Frame, Stamp
 from freehold.protocols.openai_chat.language import (
@@ -66,6 +67,9 @@ from freehold.protocols.openai_chat.usage import encode_usage
 from freehold.protocols.openai_errors import write_failure
 
 DONE_FRAME = Frame(data=b"[DONE]")
+
+_BLOCKS = frozenset({"text", "thinking"})
+"""Places that are typed parts in a delta's content, not fields of it."""
 
 
 class _Part:
@@ -135,7 +139,7 @@ class ChatEncoder:
         if not isinstance(choice, dict) or not isinstance(delta := choice.get("delta"), dict):
             return None
         place = part.places[0]
-        if place == "content" and "content" in delta:
+        if place in _BLOCKS or place in delta:
             return None
         said = {**choice, "delta": {**delta, place: event.text}}
         return Frame(data=write_json({**chunk, "choices": [said]}))
@@ -143,16 +147,14 @@ class ChatEncoder:
     def _native(self, events: Sequence[Event], fields: JsonObject) -> list[Frame]:
         if DONE in fields:
             self._ended = True
-            frames = self._foreign(
-                [event for event in events if not isinstance(event, ChoiceEnd | ResponseEnd | PartEnd)]
-            )
-            return [*frames, DONE_FRAME] if fields[DONE] else frames
+            sent = fields[DONE]
+            return [Frame(data=sent.encode())] if isinstance(sent, str) else []
         chunk = _Chunk(fields)
         for event in events:
             self._put_back(event, chunk)
         frames = [Frame(data=write_json(chunk.fields), event=chunk.event)]
         if isinstance(events[-1], ErrorEnd) and chunk.fields.get("choices") is not None:
-            # OpenRouter, which puts the error into a chunk, still ends with [DONE]; Groq, with `event: error`, does not.
+            # OpenRouter, whose error stands in a chunk, still ends with [DONE]; Groq, with `event: error`, does not.
             frames.append(DONE_FRAME)
         return frames
 
@@ -273,6 +275,7 @@ class ChatEncoder:
         number: int,
         delta: JsonObject,
         frames: list[Frame],
+        *,
         finish: str | None = None,
         extra: JsonObject | None = None,
     ) -> None:
@@ -292,7 +295,7 @@ class ChatEncoder:
             return
         part.argued = True
         places = part.places
-        if len(places) == 1 and places[0] not in {"thinking", "text"}:
+        if len(places) == 1 and places[0] not in _BLOCKS:
             self._delta(number, {places[0]: text}, frames)
             return
         delta: JsonObject = {}
@@ -448,7 +451,7 @@ class ChatEncoder:
             repeat_inner(fields, "message.", delta)
             delta = {name: value for name, value in delta.items() if value and name != "role"}
         finish = raw_finish(event.finish, called=bool(state.calls))
-        self._delta(event.choice, delta, frames, finish, extra)
+        self._delta(event.choice, delta, frames, finish=finish, extra=extra)
 
     def _end(self, event: ResponseEnd, frames: list[Frame]) -> None:
         self._ended = True

@@ -73,7 +73,7 @@ def _take_result(fields: Fields, call_id: str) -> ToolResult:
 # --- Writing ----------------------------------------------------------------------------------------------------------
 
 MAX_ID = 40
-"""Longest tool call id that OpenAI accepts in a request: "string too long. Expected a string with maximum length 40"."""
+"""Longest tool call id that OpenAI accepts ("string too long. Expected a string with maximum length 40")."""
 
 _SHORT_ID = re.compile(r"[A-Za-z0-9]{9}")
 """The only form of id that Mistral accepts from others (WIRE_FACTS 14)."""
@@ -82,9 +82,10 @@ _SHORT_ID = re.compile(r"[A-Za-z0-9]{9}")
 class CallIds:
     """Gives each tool call the id it has on the wire, and its result the same one."""
 
-    def __init__(self, *, short: bool) -> None:
-        """`short` asks for Mistral's ids of nine letters and digits."""
+    def __init__(self, *, short: bool, keep: bool) -> None:
+        """`short` asks for Mistral's ids of nine letters and digits; `keep` says that all ids are this protocol's."""
         self._short = short
+        self._keep = keep
         self._unnamed: list[tuple[str, str]] = []
         self._count = 0
 
@@ -111,7 +112,7 @@ class CallIds:
         """An id in the form that the provider accepts: the same for the same, and as it came where it fits."""
         if self._short:
             return identity if _SHORT_ID.fullmatch(identity) else _digest(identity)[:9]
-        return identity if len(identity) <= MAX_ID else f"call_{_digest(identity)[:32]}"
+        return identity if self._keep or len(identity) <= MAX_ID else f"call_{_digest(identity)[:32]}"
 
 
 def _digest(text: str) -> str:
@@ -124,7 +125,7 @@ class MessageWriter:
     def __init__(self, request: Generate, dialect: Dialect, losses: Losses) -> None:
         flags = dialect.flags
         self._losses = losses
-        self._ids = CallIds(short="short-tool-ids" in flags)
+        self._ids = CallIds(short="short-tool-ids" in flags, keep=native(request.extra) is not None)
         self._cached = "cache-control" in flags
         self._videos = "video-url" in flags
         self._same_files = request.origin in {"openai-chat", "openai-responses", "azure-openai"}

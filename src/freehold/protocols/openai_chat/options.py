@@ -28,7 +28,7 @@ from freehold.protocols.openai_chat.language import (
     repeat_plain,
     unpack,
 )
-from freehold.protocols.openai_chat.parts import repeat_or_drop, take_cache_point, write_cache_point
+from freehold.protocols.openai_chat.parts import take_cache_point, write_cache_point
 
 # --- Tools ------------------------------------------------------------------------------------------------------------
 

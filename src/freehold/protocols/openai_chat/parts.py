@@ -142,7 +142,7 @@ def _decode_address(fields: Fields, kind: str) -> Media | None:
     address = fields.peek(name)
     if isinstance(address, str):
         fields.take(name)
-        fields.put_back(SHORTHAND, True)
+        fields.put_back(SHORTHAND, "address")
         media_type, source = read_address(address)
         return Media(kind=_KIND_OF_ADDRESS[kind], source=source, media_type=media_type, extra=fields.mark())
     inner = unpack(fields, name)
@@ -415,7 +415,7 @@ def _media_loss(detail: str) -> Loss:
 # --- What an assistant says -------------------------------------------------------------------------------------------
 
 REASONING_FIELDS = ("reasoning_content", "reasoning")
-"""Where servers put readable reasoning; DeepSeek, xAI and vLLM use the first, OpenRouter, Groq and Ollama the second."""
+"""Where servers put readable reasoning: DeepSeek, xAI and vLLM in the first, OpenRouter, Groq, Ollama in the second."""
 
 
 def take_assistant_parts(fields: Fields) -> list[Part]:

@@ -48,10 +48,8 @@ def decode_request(wire: WireRequest) -> Generate | ListModels:
 
 def decode_listing(path: str, query: str) -> ListModels | None:
     """`GET …/models` or `…/models/{id}`; None for any other path."""
-    before, found, model = path.rpartition("/models")
+    _, found, model = path.partition("/models")
     if not found or (model and not model.startswith("/")):
-        before, found, model = path.partition("/models/")
-    if not found:
         return None
     options = parse_qs(query)
     limit = options.get("limit", [""])[0]
@@ -69,7 +67,7 @@ def _decode_generate(body: JsonObject, headers: Headers) -> Generate:
         origin=NAME,
         model=fields.take_str("model") or "",
         messages=decode_messages(fields),
-        stream=fields.take_constant("stream", True),
+        stream=fields.take_constant("stream", value=True),
         stream_usage=_take_stream_usage(fields),
         tools=tuple(take_tools(fields)),
         tool_choice=take_tool_choice(fields),
@@ -136,7 +134,7 @@ def _take_stop(fields: Fields) -> tuple[str, ...]:
 
 
 def _take_options(fields: Fields) -> Mapping[str, JsonObject]:
-    """Deliberate provider options: `{"freehold": {"provider_options": {provider: {…}}}}`. Meant for us, not repeated."""
+    """Deliberate options: `{"freehold": {"provider_options": {provider: {…}}}}`. Meant for us, not repeated."""
     match fields.peek("freehold"):
         case {"provider_options": dict(options)}:
             fields.take("freehold")

@@ -13,10 +13,12 @@ from freehold.ir import (
     FinishKind,
     JsonObject,
     JsonValue,
+    ListModels,
     Losses,
     Model,
     ModelList,
     Part,
+    Request,
     Response,
     Result,
     TokenCount,
@@ -26,7 +28,15 @@ from freehold.ir import (
 )
 from freehold.protocols.codec import Encoded, Stamp, Unsupported, WireResponse, garbled
 from freehold.protocols.openai_chat.assistant import AssistantWriter, Manner
-from freehold.protocols.openai_chat.language import LANGUAGE, NAME, keep_inner, native, repeat_inner, repeat_plain
+from freehold.protocols.openai_chat.language import (
+    ELSEWHERE,
+    LANGUAGE,
+    NAME,
+    keep_inner,
+    native,
+    repeat_inner,
+    repeat_plain,
+)
 from freehold.protocols.openai_chat.parts import repeat_or_drop, take_assistant_parts
 from freehold.protocols.openai_chat.usage import decode_usage, encode_usage
 from freehold.protocols.openai_errors import error_in_success
@@ -89,14 +99,14 @@ def calls_tools(parts: tuple[Part, ...]) -> bool:
 # --- Reading ----------------------------------------------------------------------------------------------------------
 
 
-def decode_response(wire: WireResponse) -> Response | ModelList:
+def decode_response(wire: WireResponse, request: Request | None) -> Response | ModelList:
     """Raises UpstreamError."""
     try:
         body = parse_object(wire.body)
-        error_in_success(body, NAME, wire)
-        if "choices" in body:
-            return _decode_answer(body)
-        return decode_models(body)
+        error_in_success(body, wire)
+        if isinstance(request, ListModels) or (request is None and "choices" not in body):
+            return decode_models(body)
+        return _decode_answer(body)
     except CallerError as error:
         raise garbled(NAME, error.message, wire.body) from None
 
@@ -124,15 +134,17 @@ def _decode_choice(value: JsonValue, at: int) -> Choice:
     raw = fields.take_str("finish_reason") if fields.peek("finish_reason") else None
     finish = None if raw is None else finish_of(raw, called=calls_tools(parts))
     index = fields.take_int("index")
+    if index is None:
+        fields.put_back(ELSEWHERE, "index")
     return Choice(parts=parts, finish=finish, index=at if index is None else index, extra=fields.mark())
 
 
 def decode_models(body: JsonObject) -> ModelList:
     """A list of models, or one of them. Raises CallerError."""
     fields = Fields(body, LANGUAGE)
-    if "data" not in body:
+    if isinstance(body.get("id"), str):
         return ModelList(origin=NAME, models=(_decode_model(body, ""),), single=True)
-    rows = fields.need_list("data")
+    rows = fields.need_list("data") if body.get("data") else []
     models = tuple(_decode_model(row, f"data[{at}]") for at, row in enumerate(rows))
     return ModelList(origin=NAME, models=models, extra=fields.mark())
 
@@ -214,6 +226,7 @@ class CallNames:
         self._count = 0
 
     def __call__(self, call: ToolCall) -> str:
+        """The id of the next call."""
         self._count += 1
         if call.id or native(call.extra) is not None:
             return call.id
@@ -236,6 +249,8 @@ def _write_choice(choice: Choice, path: str, stamp: Stamp, names: CallNames, los
         written["logprobs"] = None
         written["finish_reason"] = raw_finish(choice.finish, called="tool_calls" in said)
         return written
+    if ELSEWHERE in fields:
+        del written["index"]
     message: JsonObject = {}
     if "message.role" in fields:
         message["role"] = fields["message.role"]
@@ -253,9 +268,9 @@ def write_models(listing: ModelList, losses: Losses) -> JsonObject:
     rows: list[JsonValue] = [_write_model(model, f"models[{at}]", losses) for at, model in enumerate(listing.models)]
     if listing.single and len(rows) == 1 and isinstance(rows[0], dict):
         return rows[0]
-    body: JsonObject = {"data": rows}
-    if native(listing.extra) is None:
-        body = {"object": "list", "data": rows}
+    body: JsonObject = {"object": "list", "data": rows}
+    if native(listing.extra) is not None:
+        body = {"data": rows} if rows else {}
     repeat_or_drop(listing.extra, body, "", losses)
     return body
 

@@ -100,9 +100,9 @@ def encode_usage(usage: Usage, losses: Losses, path: str = "usage") -> JsonObjec
         _put(prompt, "cache_write_tokens", usage.cache_write)
     if "reasoning" not in said:
         _put(completion, "reasoning_tokens", usage.reasoning)
-    if prompt or "prompt_tokens_details" in fields and fields["prompt_tokens_details"] is not None:
+    if prompt or ("prompt_tokens_details" in fields and fields["prompt_tokens_details"] is not None):
         written["prompt_tokens_details"] = prompt
-    if completion or "completion_tokens_details" in fields and fields["completion_tokens_details"] is not None:
+    if completion or ("completion_tokens_details" in fields and fields["completion_tokens_details"] is not None):
         written["completion_tokens_details"] = completion
     repeat_plain(fields, written, ("prompt_tokens_details.", "completion_tokens_details."))
     return written
