@@ -48,7 +48,7 @@ def listening_socket(host: str, port: int, *, reuse_port: bool = False) -> socke
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(address)
         listener.listen(BACKLOG)
-        listener.setblocking(False)
+        listener.setblocking(False)  # noqa: FBT003  the standard library's signature
     except OSError:
         listener.close()
         raise
@@ -99,7 +99,7 @@ class Door(asyncio.Protocol):
         if self._site.draining:
             transport.close()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         """It left without a word."""
         self._site.connections.discard(self)
 
@@ -112,8 +112,8 @@ class Door(asyncio.Protocol):
         if len(first) < len(PREFACE) and PREFACE.startswith(first):
             self._first = first
             return
-        peer: object = transport.get_extra_info("peername")
-        client = str(peer[0]) if isinstance(peer, tuple) else ""
+        peer = cast("tuple[str, int] | str | None", transport.get_extra_info("peername"))
+        client = peer[0] if isinstance(peer, tuple) else ""
         scheme = "http" if transport.get_extra_info("ssl_object") is None else "https"
         speaks = Http2Connection if first.startswith(PREFACE) else Http1Connection
         connection = speaks(self._site, client, scheme)

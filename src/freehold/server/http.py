@@ -12,7 +12,8 @@ or, piece by piece,
         await sink.send(frame)      # waits while the reader is slow
         await sink.end()            # or sink.abort(): never a clean end for a broken stream
 
-A handler that returns without an answer, or leaves a stream open, is a bug: the front answers 500 or aborts, and logs it.
+A handler that returns without an answer, or leaves a stream open, is a bug: the front answers 500 or aborts,
+and logs it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ Headers: TypeAlias = Sequence[tuple[str, str]]
 """Response headers. Values are latin-1; a name or value with a line break is refused with ValueError."""
 
 
-class TooLarge(CallerError):
+class TooLarge(CallerError):  # noqa: N818  named for the condition, as HTTP names it
     """The request's body is longer than the handler was willing to read; answered 413."""
 
     def __init__(self, limit: int) -> None:
@@ -66,7 +67,7 @@ class Incoming(Protocol):
 
     @property
     def headers(self) -> list[tuple[str, str]]:
-        """In order, duplicates kept, names in lower case, values decoded as latin-1. HTTP/2's `:authority` is `host`."""
+        """In order, duplicates kept, names in lower case, values as latin-1. HTTP/2's `:authority` is `host`."""
         ...
 
     @property

@@ -21,7 +21,7 @@ UNASKED: Final = 128 * 1024
 """Body bytes that are kept before a handler asks for them; then reading pauses."""
 
 LINGER: Final = 2.0
-"""Seconds during which the rest of a refused body is read and dropped, so that the client sees the answer and no reset."""
+"""Seconds during which the rest of a refused body is read and dropped: a reset would take the answer with it."""
 
 RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER with no time: closing sends a reset."""
@@ -236,7 +236,7 @@ class Http1Connection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         self.site.connections.add(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         """The client left, or we closed."""
         self.site.connections.discard(self)
         waiting = (self._active, *self._queue)

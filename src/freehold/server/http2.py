@@ -6,6 +6,7 @@ Spoken by the AWS SDK for JavaScript, also in clear text with prior knowledge; e
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 from typing import Final, cast
 
@@ -22,7 +23,7 @@ from h2.events import (
     WindowUpdated,
 )
 from h2.exceptions import ProtocolError
-from h2.settings import SettingCodes
+from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame
 
 from freehold.server.http import ClientGone, Headers
@@ -74,8 +75,8 @@ class Http2Exchange(Exchange):
         if status not in {204, 304}:
             block.append(("content-length", str(len(body))))
         self.started = True
+        self.finished = True
         if bodiless or not body:
-            self.finished = True
             self.connection.send_head(self, block, end=True)
             self.connection.ended(self)
             return
@@ -85,7 +86,6 @@ class Http2Exchange(Exchange):
             # The client's window is smaller than the body: the rest goes out as it opens.
             self.connection.finish_later(self, rest)
         else:
-            self.finished = True
             self.connection.ended(self)
 
     async def start(self, status: int, headers: Headers) -> Http2Exchange:
@@ -218,20 +218,20 @@ class Http2Connection(asyncio.Protocol):
         self.site.connections.add(self)
         limits = self.site.limits
         h2 = self._h2
-        h2.local_settings.update(
-            {
+        h2.local_settings = Settings(
+            client=False,
+            initial_values={
                 SettingCodes.MAX_CONCURRENT_STREAMS: limits.streams_per_connection,
                 SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
                 SettingCodes.MAX_HEADER_LIST_SIZE: limits.headers,
-                SettingCodes.ENABLE_CONNECT_PROTOCOL: 0,
-            }
+            },
         )
         h2.decoder.max_header_list_size = limits.headers
         h2.initiate_connection()
         h2.increment_flow_control_window(CONNECTION_WINDOW - 65_535)
         self._flush()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         """The client left, or we closed."""
         self.site.connections.discard(self)
         lost = list(self._exchanges.values())
@@ -303,24 +303,34 @@ class Http2Connection(asyncio.Protocol):
 
     def send_head(self, exchange: Http2Exchange, block: list[tuple[str, str]], *, end: bool) -> None:
         """Sends the answer's headers."""
-        self._h2.send_headers(exchange.stream, block, end_stream=end)
+        try:
+            self._h2.send_headers(exchange.stream, block, end_stream=end)
+        except ProtocolError as error:
+            raise ClientGone from error
         self._flush()
 
     def send_piece(self, exchange: Http2Exchange, data: memoryview, *, end: bool) -> memoryview:
         """Sends as much as the client's windows and the transport take; returns what is left."""
         h2 = self._h2
-        while data and not self.blocked:
-            room = min(h2.local_flow_control_window(exchange.stream), h2.max_outbound_frame_size)
-            if room <= 0:
-                break
-            piece, data = data[:room], data[room:]
-            h2.send_data(exchange.stream, piece.tobytes(), end_stream=end and not data)
-            self._flush()
+        try:
+            while data and not self.blocked:
+                room = min(h2.local_flow_control_window(exchange.stream), h2.max_outbound_frame_size)
+                if room <= 0:
+                    break
+                piece, data = data[:room], data[room:]
+                h2.send_data(exchange.stream, piece.tobytes(), end_stream=end and not data)
+                self._flush()
+        except ProtocolError as error:
+            # The connection or the stream broke a moment ago and the exchange has not been told yet.
+            raise ClientGone from error
         return data
 
     def send_end(self, exchange: Http2Exchange) -> None:
         """Ends the answer's body."""
-        self._h2.end_stream(exchange.stream)
+        try:
+            self._h2.end_stream(exchange.stream)
+        except ProtocolError as error:
+            raise ClientGone from error
         self._flush()
 
     def finish_later(self, exchange: Http2Exchange, rest: memoryview) -> None:
@@ -336,16 +346,16 @@ class Http2Connection(asyncio.Protocol):
                 rest = self.send_piece(exchange, rest, end=True)
         except ClientGone:
             return
-        exchange.finished = True
         self.ended(exchange)
 
     def ended(self, exchange: Http2Exchange) -> None:
-        """The answer is complete. A request that is still being sent is stopped, without blame (RFC 9113 section 8.1)."""
+        """The answer is complete. A request still being sent is stopped, without blame (RFC 9113 section 8.1)."""
         self._resets = max(0, self._resets - 1)
         if self._exchanges.pop(exchange.stream, None) is None:
             return
         if not exchange.complete:
-            self._h2.reset_stream(exchange.stream, ErrorCodes.NO_ERROR)
+            with contextlib.suppress(ProtocolError):
+                self._h2.reset_stream(exchange.stream, ErrorCodes.NO_ERROR)
         self._acknowledge(exchange, exchange.unread)
         self._flush()
         self._since = self.site.loop.time()
@@ -356,7 +366,8 @@ class Http2Connection(asyncio.Protocol):
         """Breaks a stream off."""
         if self._exchanges.pop(exchange.stream, None) is None:
             return
-        self._h2.reset_stream(exchange.stream, code)
+        with contextlib.suppress(ProtocolError):
+            self._h2.reset_stream(exchange.stream, code)
         self._acknowledge(exchange, exchange.unread)
         self._flush()
         if self._draining and not self._exchanges:
@@ -412,10 +423,8 @@ class Http2Connection(asyncio.Protocol):
         method = target = host = ""
         announced = 0
         headers: list[tuple[str, str]] = []
-        for name, value in event.headers or ():
-            # With `header_encoding` set the library hands out str; its types allow bytes as well.
-            assert isinstance(name, str)
-            assert isinstance(value, str)
+        # With `header_encoding` set the library hands out str; its types allow bytes as well.
+        for name, value in cast("list[tuple[str, str]]", event.headers or []):
             match name:
                 case ":method":
                     method = value
@@ -449,7 +458,7 @@ class Http2Connection(asyncio.Protocol):
         exchange.since = self._since
         self._exchanges[stream] = exchange
         if len(headers) > self.site.limits.header_count:
-            exchange.respond(431, [("content-type", "text/plain")], b"too many headers\n")
+            self.site.turn_away(exchange, (431, [("content-type", "text/plain")], b"too many headers\n"))
             return
         self.site.begin(exchange)
 
@@ -467,7 +476,9 @@ class Http2Connection(asyncio.Protocol):
 
     def _acknowledge(self, exchange: Http2Exchange, length: int) -> None:
         exchange.unread = 0
-        if length and not self.transport.is_closing():
+        if not length or self.transport.is_closing():
+            return
+        with contextlib.suppress(ProtocolError):
             self._h2.acknowledge_received_data(length, exchange.stream)
 
     def _part(self, event: ConnectionTerminated) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import Protocol, TypeAlias
 
-from freehold.server.http import ClientGone, Handler, Headers, Incoming, TooLarge
+from freehold.server.http import ClientGone, Handler, Headers, Incoming, Sink, TooLarge
 from freehold.server.limits import Gate, HttpLimits
 
 log = logging.getLogger("freehold.server")
@@ -75,15 +75,20 @@ class Site:
     def begin(self, exchange: Exchange) -> None:
         """Runs the handler for one exchange, or refuses it."""
         if not self.gate.enter():
-            self.loop.call_soon(self._turn_away, exchange)
+            self.turn_away(exchange, self.refuse(exchange))
             return
         task = self.loop.create_task(self._run(exchange))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    def _turn_away(self, exchange: Exchange) -> None:
-        with contextlib.suppress(ClientGone):
-            exchange.respond(*self.refuse(exchange))
+    def turn_away(self, exchange: Exchange, answer: Answer) -> None:
+        """Answers in the handler's place: soon, because a connection may be in the middle of something now."""
+
+        def give() -> None:
+            with contextlib.suppress(ClientGone):
+                exchange.respond(*answer)
+
+        self.loop.call_soon(give)
 
     async def _run(self, exchange: Exchange) -> None:
         try:
@@ -172,6 +177,10 @@ class Exchange:
         """See `Outgoing.respond`."""
         raise NotImplementedError
 
+    async def start(self, status: int, headers: Headers) -> Sink:
+        """See `Outgoing.start`."""
+        raise NotImplementedError
+
     def abort(self) -> None:
         """See `Sink.abort`."""
         raise NotImplementedError
@@ -181,9 +190,7 @@ class Exchange:
     def feed(self, data: bytes) -> None:
         """Takes a piece of the body from the connection."""
         self.size += len(data)
-        if self._limit < 0:
-            self._chunks.append(data)
-        elif self.size <= self._limit:
+        if self._limit < 0 or self.size <= self._limit:
             self._chunks.append(data)
         else:
             self._chunks.clear()

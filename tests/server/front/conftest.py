@@ -7,7 +7,7 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import pytest
 import uvloop
@@ -87,6 +87,10 @@ class Raw:
         async with asyncio.timeout(5):
             return head, await self.reader.readexactly(length)
 
+    def stop_reading(self) -> None:
+        """Leaves everything in the kernel from now on."""
+        cast("asyncio.ReadTransport", self.writer.transport).pause_reading()
+
     def close(self) -> None:
         self.writer.close()
 
@@ -106,7 +110,7 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 
 @pytest.fixture
 def start() -> Start:
-    """Starts a front: `async with start(handler, limits=…) as running`."""
+    """Makes a front serve for as long as an `async with` block lasts."""
 
     @asynccontextmanager
     async def started(
