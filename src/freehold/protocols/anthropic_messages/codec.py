@@ -63,7 +63,7 @@ from freehold.protocols.codec import (
 )
 
 VERSION = "2023-06-01"
-"""`anthropic-version` where the client sent none: it is required, and every provider of this protocol takes this one."""
+"""`anthropic-version` where the client sent none: it is required, and every provider of the protocol takes this one."""
 
 _OWN_HEADERS = ("anthropic-version", "anthropic-beta")
 

@@ -251,6 +251,10 @@ def read_arguments(arguments: str) -> JsonObject | None:
         return None
 
 
+UNREADABLE = "unreadable_arguments"
+"""The one field of an `input` whose arguments were no JSON object: their text, so that the model sees its mistake."""
+
+
 def is_ours(extra: Extra | None) -> bool:
     """Whether this language said it."""
     return extra is not None and extra.origin is LANGUAGE
@@ -371,13 +375,12 @@ class BlockWriter:
             kind = extra.fields.get("type", "server_tool_use") if extra is not None else "server_tool_use"
         if part.proof is not None:
             self.losses.add(f"{path}.proof", "dropped", "behaviour", f"a proof of {part.proof.origin}")
-        arguments = read_arguments(part.arguments)
+        arguments: JsonValue = read_arguments(part.arguments)
         if arguments is None:
             self.losses.add(f"{path}.arguments", "approximated", "behaviour", "arguments that are no JSON object")
-            arguments = {"arguments": part.arguments}
+            arguments = {UNREADABLE: part.arguments}
         name = part.name if part.hosted else self.tool_name(part.name)
-        block: JsonObject = {"type": kind, "id": self.call_id(part), "name": name}
-        block["input"] = arguments
+        block: JsonObject = {"type": kind, "id": self.call_id(part), "name": name, "input": arguments}
         self.losses.repeat(extra, LANGUAGE, block, path)
         return block
 

@@ -23,7 +23,12 @@ from freehold.ir import (
 from freehold.protocols.anthropic_messages.conversation import RequestWriter, write_conversation
 from freehold.protocols.anthropic_messages.language import LANGUAGE
 from freehold.protocols.anthropic_messages.parts import holder_extra, is_ours, take_content
-from freehold.protocols.anthropic_messages.reasoning import Thinking, read_reasoning, write_reasoning
+from freehold.protocols.anthropic_messages.reasoning import (
+    DEFAULT_MAX_TOKENS_STREAMED,
+    Thinking,
+    read_reasoning,
+    write_reasoning,
+)
 from freehold.protocols.anthropic_messages.tools import (
     read_format,
     read_tools,
@@ -236,6 +241,8 @@ def write_body(
     """A request's body. `counted`: for the token counter, which takes no limits and no sampling."""
     losses = Losses()
     native = request.origin == LANGUAGE.name
+    if counted and not native:
+        request = _countable(request)
     names = tool_names(request)
     system, messages = write_conversation(request.messages, RequestWriter(losses, names, native=native), losses)
     thinking = write_reasoning(request, losses, dialect, native=native)
@@ -269,9 +276,25 @@ def write_body(
     _add_options(request, dialect, body)
     if counted and not native:
         body = {name: item for name, item in body.items() if name in COUNTED}
-    if counted and native and request.max_output_tokens is None:
-        body.pop("max_tokens", None)
     return Encoded(body, losses.done())
+
+
+def _countable(request: Generate) -> Generate:
+    """The request without what does not change its count, so that nothing of it is reported as lost."""
+    return msgspec.structs.replace(
+        request,
+        stream=False,
+        max_output_tokens=DEFAULT_MAX_TOKENS_STREAMED,
+        temperature=None,
+        top_p=None,
+        top_k=None,
+        stop=(),
+        seed=None,
+        frequency_penalty=None,
+        presence_penalty=None,
+        candidates=None,
+        user=None,
+    )
 
 
 def _rides_along(request: Generate, name: str) -> bool:
