@@ -30,21 +30,15 @@ _REFUSED = tuple(
         "224.0.0.0/4",  # multicast
         "240.0.0.0/4",  # reserved, broadcast included
         "168.63.129.16/32",  # Azure's platform services, reachable from every virtual machine there
-        "::/96",  # unspecified, loopback and the old form that holds an IPv4 address
-        "64:ff9b::/96",  # NAT64 (RFC 6052) leads to IPv4 addresses
-        "64:ff9b:1::/48",  # local NAT64 (RFC 8215)
-        "100::/64",  # discard
         "2001::/23",  # protocol assignments, Teredo included
         "2001:db8::/32",  # documentation
         "2002::/16",  # 6to4 leads to IPv4 addresses
         "3fff::/20",  # documentation (RFC 9637)
-        "5f00::/16",  # segment routing (RFC 9602)
-        "fc00::/7",  # unique local
-        "fe80::/10",  # link-local
-        "fec0::/10",  # site-local, deprecated
-        "ff00::/8",  # multicast
     )
 )
+# All that is assigned as global unicast. Outside are loopback, every form that holds an IPv4 address, NAT64, local,
+# link-local and multicast addresses.
+_GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")
 
 
 def is_public(address: IpAddress) -> bool:
@@ -52,7 +46,7 @@ def is_public(address: IpAddress) -> bool:
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return is_public(address.ipv4_mapped)
-        if address.scope_id is not None:
+        if address.scope_id is not None or address not in _GLOBAL_IPV6:
             return False
     return address.is_global and not any(
         address in network for network in _REFUSED if network.version == address.version

@@ -10,6 +10,7 @@ The event loop calls in with bytes; the reader of the answer takes them out and 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import Literal, NoReturn, cast
 
@@ -59,6 +60,7 @@ class Connection(asyncio.Protocol):
         "_coding",
         "_deadline",
         "_discarding",
+        "_ended_properly",
         "_eof",
         "_fed",
         "_head_only",
@@ -142,6 +144,7 @@ class Connection(asyncio.Protocol):
         self._length: int | None = None
         self._coding: str | None = None
         self._close_delimited = False
+        self._ended_properly = False
         self._keep = False
         self._discarding = False
 
@@ -334,9 +337,23 @@ class Connection(asyncio.Protocol):
                 pass
 
     def eof_received(self) -> bool:
-        """Part of asyncio.Protocol. Over TLS it is called only for a proper end, not for a cut connection."""
+        """Part of asyncio.Protocol."""
         self._eof = True
+        if self._close_delimited and self.state == "body":
+            self._ended_properly = self._tls_ended()
         return False
+
+    def _tls_ended(self) -> bool:
+        """Whether TLS said goodbye. Without that, anybody on the way could have cut the body here."""
+        connection: object = None if self._transport is None else self._transport.get_extra_info("ssl_object")
+        if not isinstance(connection, ssl.SSLObject):
+            return True
+        try:
+            return connection.read(1) == b""
+        except ssl.SSLZeroReturnError:
+            return True
+        except ssl.SSLError:
+            return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Part of asyncio.Protocol: say what the loss means for the answer."""
@@ -344,7 +361,7 @@ class Connection(asyncio.Protocol):
             case "head":
                 self.state = "closed"
                 self.error = self.error or self._lost_before_answer()
-            case "body" if self._close_delimited and self._eof and exc is None:
+            case "body" if self._ended_properly and exc is None:
                 self.state = "done"
                 self._keep = False
             case "body":
