@@ -62,15 +62,13 @@ def read_content(wire: JsonValue, role: Role) -> Content | None:
     if media is None:
         return Opaque(origin=LANGUAGE, value=wire)
     left = residual(wire, cast("JsonObject", media_content(media)))
-    return Media(
-        kind=media.kind, source=media.source, media_type=media.media_type, name=media.name, extra=keep(left)
-    )
+    return Media(kind=media.kind, source=media.source, media_type=media.media_type, name=media.name, extra=keep(left))
 
 
 def _read_media(wire: JsonObject) -> Media | None:
     match wire:
         case {"type": "input_image", "image_url": str(url)}:
-            return _media_of_url("image", url)
+            return _image_of_url(url)
         case {"type": "input_image", "file_id": str(file)}:
             return Media(kind="image", source=FileId(id=file))
         case {"type": "input_file", "file_data": str(data)}:
@@ -94,7 +92,7 @@ def _name(wire: JsonObject) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _media_of_url(kind: str, url: str) -> Media:
+def _image_of_url(url: str) -> Media:
     inline = _inline(url)
     if inline is None:
         return Media(kind="image", source=Url(url=url))

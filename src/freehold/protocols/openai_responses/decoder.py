@@ -15,7 +15,6 @@ from freehold.ir import (
     Event,
     Extra,
     ExtraDelta,
-    Failure,
     JsonObject,
     JsonValue,
     Part,
@@ -35,8 +34,9 @@ from freehold.ir import (
 )
 from freehold.ir.fold import merge_extra
 from freehold.protocols.codec import Frame
+from freehold.protocols.openai_errors import broken
 from freehold.protocols.openai_responses.content import read_content
-from freehold.protocols.openai_responses.errors import read_error
+from freehold.protocols.openai_responses.errors import failure_in
 from freehold.protocols.openai_responses.items import SEPARATOR, read_item, with_item
 from freehold.protocols.openai_responses.language import LANGUAGE, NAME, ours
 from freehold.protocols.openai_responses.residual import residual
@@ -73,6 +73,7 @@ NOTHING: Final = "(nothing)"
 DONE: Final = b"[DONE]"
 """The end mark of another OpenAI protocol, which OpenRouter sends here, too."""
 
+_Spoken = Text | Refusal | Reasoning | ToolCall
 _DELTA_KINDS = frozenset({TEXT_DELTA, REFUSAL_DELTA, ARGUMENTS_DELTA, SUMMARY_DELTA, THOUGHT_DELTA})
 
 
@@ -135,7 +136,8 @@ class ResponsesDecoder:
     def _broken(self, problem: str, code: str = "upstream_garbled") -> list[Event]:
         self._over = True
         message = f"the provider's {NAME} stream could not be understood: {problem}"
-        return [ErrorEnd(failure=Failure(origin=NAME, status=502, kind="bad_gateway", code=code, message=message))]
+        failure = msgspec.structs.replace(broken(LANGUAGE, message), code=code)
+        return [ErrorEnd(failure=failure)]
 
     # --- One frame ----------------------------------------------------------------------------------------------
 
@@ -180,14 +182,14 @@ class ResponsesDecoder:
         if not self._script.started and not any(isinstance(event, ErrorEnd) for event in events):
             events.insert(0, _start(payload))
         if not events:
-            events = [Pulse()]
+            events.append(Pulse())
+        if kind in LAST:
+            self._close_with(events, deferred=name is None)
         foretold = self._script.foretell(kind, events, payload)
         rest: JsonObject = {**residual(payload, foretold), "type": kind}
         if name != kind:
             rest[EVENT] = name
         self._script.note(kind, payload)
-        if kind in LAST:
-            self._close_with(events, deferred=name is None)
         events[0] = msgspec.structs.replace(events[0], rest=Extra(LANGUAGE, rest))
         return events
 
@@ -309,8 +311,7 @@ class ResponsesDecoder:
         usage = body.get("usage")
         if isinstance(usage, dict):
             events.append(UsageDelta(usage=read_usage(usage)))
-        failure = read_error({name: body[name] for name in ("error", "code", "message", "param") if name in body}, 200)
-        events.append(ErrorEnd(failure=msgspec.structs.replace(failure, extra=None)))
+        events.append(ErrorEnd(failure=failure_in(body)))
         return events
 
 
@@ -351,8 +352,13 @@ def _settle(progress: Progress, final: Part) -> list[Event]:
     """The events that make of a streamed part its final form, and end it."""
     index, now = progress.index, progress.so_far()
     events: list[Event] = []
-    if isinstance(now, Text | Refusal | Reasoning | ToolCall) and type(now) is type(final):
-        if isinstance(final, Reasoning) and isinstance(now, Reasoning) and now.proof is None and final.proof is not None:
+    if isinstance(now, _Spoken) and isinstance(final, _Spoken):
+        if (
+            isinstance(final, Reasoning)
+            and isinstance(now, Reasoning)
+            and now.proof is None
+            and final.proof is not None
+        ):
             events.append(ProofDelta(index=index, proof=final.proof))
             now = msgspec.structs.replace(now, proof=final.proof)
         changes = _changes(ours(now.extra) or {}, ours(final.extra) or {})

@@ -43,13 +43,12 @@ from freehold.ir import (
 )
 from freehold.protocols.codec import Frame, Stamp
 from freehold.protocols.openai_responses.decoder import DONE, EVENT, NOTHING
-from freehold.protocols.openai_responses.items import content_extra, cut, item_fields, opens_item
+from freehold.protocols.openai_responses.items import cut, item_fields, opens_item
 from freehold.protocols.openai_responses.language import LANGUAGE, NAME, ours, usable
 from freehold.protocols.openai_responses.residual import restore
 from freehold.protocols.openai_responses.response import completed_call, proof_item, started
 from freehold.protocols.openai_responses.transcript import (
     ANNOTATION_ADDED,
-    ARGUMENTS_DELTA,
     ARGUMENTS_DONE,
     CREATED,
     ERROR,
@@ -85,6 +84,7 @@ class ResponsesEncoder:
         self._request = request
         self._script = Transcript()
         self._losses = Losses()
+        self.losses: list[Loss] = self._losses.items
         self._frames: list[Frame] = []
         self._message: Item | None = None
         """The message item that another text part would join."""
@@ -93,11 +93,6 @@ class ResponsesEncoder:
         self._held: dict[int, str] = {}
         """Proofs that came after the tool call they belong to had begun."""
         self._over = False
-
-    @property
-    def losses(self) -> list[Loss]:
-        """What could not be said so far."""
-        return self._losses.items
 
     def feed(self, events: Sequence[Event]) -> list[Frame]:
         """The frames of one batch."""

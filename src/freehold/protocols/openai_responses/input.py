@@ -259,7 +259,7 @@ class InputWriter:
 
     def _result(self, result: ToolResult, path: str) -> None:
         call = result.call_id or self._answered(result.name)
-        parts = [(f"{path}.parts[{index}]", part) for index, part in enumerate(result.parts)]
+        parts: list[tuple[str, Part]] = [(f"{path}.parts[{index}]", part) for index, part in enumerate(result.parts)]
         output: JsonValue
         if all(isinstance(part, Text | Structured) and ours(part.extra) is None for _, part in parts) and (
             parts or ours(result.extra) is None

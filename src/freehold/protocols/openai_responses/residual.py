@@ -13,9 +13,15 @@ from freehold.ir import JsonObject, JsonValue
 WITHOUT: Final = "(without)"
 """Names that the expectation has and the object has not. No wire field is called that."""
 
+EACH: Final = "(each)"
+"""In place of a list: what is left of each of its objects."""
+
 
 def residual(actual: JsonObject, expected: JsonObject) -> JsonObject:
-    """The members of `actual` that `expected` lacks or has otherwise; objects are compared member by member."""
+    """The members of `actual` that `expected` lacks or has otherwise.
+
+    Objects are compared member by member, lists of as many objects one by one.
+    """
     left: JsonObject = {}
     met = 0
     for name, value in actual.items():
@@ -27,11 +33,26 @@ def residual(actual: JsonObject, expected: JsonObject) -> JsonObject:
         # 1, 1.0 and true are equal to Python and not to JSON.
         if value == ours and type(value) is type(ours):
             continue
-        left[name] = residual(value, ours) if isinstance(value, dict) and isinstance(ours, dict) else value
+        left[name] = _residual_value(value, ours)
     if met != len(expected):
         missing: list[JsonValue] = [name for name in expected if name not in actual]
         left[WITHOUT] = missing
     return left
+
+
+def _residual_value(value: JsonValue, ours: JsonValue) -> JsonValue:
+    if isinstance(value, dict) and isinstance(ours, dict):
+        return residual(value, ours)
+    if not (isinstance(value, list) and isinstance(ours, list) and len(value) == len(ours)):
+        return value
+    pairs = [
+        (one, other)
+        for one, other in zip(value, ours, strict=True)
+        if isinstance(one, dict) and isinstance(other, dict)
+    ]
+    if len(pairs) != len(value):
+        return value
+    return {EACH: [residual(one, other) for one, other in pairs]}
 
 
 def restore(written: JsonObject, left: JsonObject) -> JsonObject:
@@ -41,9 +62,21 @@ def restore(written: JsonObject, left: JsonObject) -> JsonObject:
             for missing in value if isinstance(value, list) else ():
                 written.pop(str(missing), None)
             continue
-        before = written.get(name)
-        if isinstance(value, dict) and isinstance(before, dict):
-            written[name] = restore(before.copy(), value)
-        else:
-            written[name] = value
+        written[name] = _restore_value(written.get(name), value)
     return written
+
+
+def _restore_value(before: JsonValue, value: JsonValue) -> JsonValue:
+    if not isinstance(value, dict):
+        return value
+    if isinstance(before, dict):
+        return restore(before.copy(), value)
+    each = value.get(EACH)
+    if not (isinstance(before, list) and isinstance(each, list)):
+        return value
+    # Objects that a policy added since have nothing to put back.
+    restored: list[JsonValue] = [*before]
+    for at, (one, left) in enumerate(zip(before, each, strict=False)):
+        if isinstance(one, dict) and isinstance(left, dict):
+            restored[at] = restore(one.copy(), left)
+    return restored

@@ -36,7 +36,7 @@ from freehold.ir import (
 )
 from freehold.ir.fold import raise_failure
 from freehold.protocols.codec import Encoded, Stamp, Unsupported, WireResponse, garbled
-from freehold.protocols.openai_responses.errors import read_error
+from freehold.protocols.openai_responses.errors import failure_in
 from freehold.protocols.openai_responses.items import (
     call_item,
     item_fields,
@@ -85,7 +85,7 @@ def decode_response(wire: WireResponse) -> Result:
             left = residual(body, {"object": _COUNTED, "input_tokens": count})
             return TokenCount(origin=NAME, input_tokens=count, extra=keep(left))
         case {"status": "failed"} | {"error": dict() | str()}:
-            raise raise_failure(read_error(body, wire.status, wire.headers))
+            raise raise_failure(failure_in(body))
         case {"output": list()}:
             return read_response(body)
         case _:
@@ -230,9 +230,7 @@ def status_of(finish: Finish | None) -> tuple[str, str | None]:
     return "completed", None
 
 
-def encode_response(
-    result: Result, stamp: Stamp, request: Request | None
-) -> Encoded[WireResponse]:
+def encode_response(result: Result, stamp: Stamp, request: Request | None) -> Encoded[WireResponse]:
     """Raises Unsupported for a result that this protocol has no operation for."""
     losses = Losses()
     match result:

@@ -44,7 +44,7 @@ from freehold.ir import (
 )
 from freehold.ir.fold import merge_extra, merge_usage
 from freehold.protocols.openai_responses.content import write_said
-from freehold.protocols.openai_responses.errors import error_fields, stream_error
+from freehold.protocols.openai_responses.errors import error_event, failed_error
 from freehold.protocols.openai_responses.items import (
     call_item,
     content_extra,
@@ -359,7 +359,7 @@ class Transcript:
         written = finished_object(response, self.finish, output, Losses())
         if self.failure is not None:
             written["status"] = "failed"
-            written["error"] = stream_error(self.failure)
+            written["error"] = failed_error(self.failure)
         return written
 
     def last_kind(self) -> str:
@@ -368,8 +368,7 @@ class Transcript:
 
     def _foretell_error(self, payload: JsonObject) -> None:
         if self.failure is not None:
-            error = error_fields(self.failure)
-            payload.update(code=error["code"], message=error["message"], param=error["param"], error=error)
+            payload.update(error_event(self.failure))
 
     def _foretell_item(
         self, kind: str, item: Item, events: Sequence[Event], hint: JsonObject, payload: JsonObject
@@ -557,4 +556,3 @@ def _as_streamed(reasoning: Reasoning, item: Item) -> Reasoning:
     if reasoning.extra is not None and reasoning.extra.origin is not LANGUAGE:
         return reasoning
     return msgspec.structs.replace(reasoning, extra=Extra(LANGUAGE, {**fields, **segments}))
-
