@@ -210,7 +210,23 @@ _USAGE: dict[str, Effect | None] = {
     "total_tokens": None,
 }
 
-_MARKS: dict[str, Effect | None] = dict.fromkeys((FIELD, SHORTHAND, ELSEWHERE, TAKEN, EVENT, DONE))
+SPELLING = "freehold:spelling."
+"""Before a field's canonical name: under which name, or in which form, it stood in this body."""
+
+_MARKS: dict[str, Effect | None] = dict.fromkeys(
+    (
+        FIELD,
+        SHORTHAND,
+        ELSEWHERE,
+        TAKEN,
+        EVENT,
+        DONE,
+        SPELLING + "max_output_tokens",
+        SPELLING + "seed",
+        SPELLING + "stop",
+        "freehold:deployment",  # Azure's, on a request in this language
+    )
+)
 
 LANGUAGE = Language(
     name=NAME,

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, quote, unquote, urlencode
 
 from freehold.ir import Extra, Fields, Generate, JsonObject, ListModels, Losses, parse_object, write_json
 from freehold.protocols.codec import Dialect, Encoded, Headers, Unsupported, WireRequest
-from freehold.protocols.openai_chat.language import LANGUAGE, NAME, native, repeat_plain, unpack
+from freehold.protocols.openai_chat.language import LANGUAGE, NAME, SPELLING, native, repeat_plain, unpack
 from freehold.protocols.openai_chat.messages import MessageWriter, decode_messages
 from freehold.protocols.openai_chat.options import (
     take_output_format,
@@ -29,9 +29,6 @@ HEADERS = frozenset({"openai-beta"})
 
 MAX_STOPS = 4
 """OpenAI takes up to four stop sequences."""
-
-_SPELLING = "freehold:spelling."
-"""Before a field's canonical name: under which name, or in which form, it stood in this body."""
 
 # --- Reading ----------------------------------------------------------------------------------------------------------
 
@@ -106,7 +103,7 @@ def _take_limit(fields: Fields) -> int | None:
         return limit
     limit = fields.take_int("max_tokens")
     if limit is not None:
-        fields.put_back(f"{_SPELLING}max_output_tokens", "max_tokens")
+        fields.put_back(f"{SPELLING}max_output_tokens", "max_tokens")
     return limit
 
 
@@ -116,7 +113,7 @@ def _take_seed(fields: Fields) -> int | None:
         return seed
     seed = fields.take_int("random_seed")
     if seed is not None:
-        fields.put_back(f"{_SPELLING}seed", "random_seed")
+        fields.put_back(f"{SPELLING}seed", "random_seed")
     return seed
 
 
@@ -124,7 +121,7 @@ def _take_stop(fields: Fields) -> tuple[str, ...]:
     match fields.peek("stop"):
         case str(stop) if stop:
             fields.take("stop")
-            fields.put_back(f"{_SPELLING}stop", "string")
+            fields.put_back(f"{SPELLING}stop", "string")
             return (stop,)
         case [*stops] if stops and all(isinstance(stop, str) for stop in stops):
             fields.take("stop")
@@ -251,7 +248,7 @@ class _Body:
 
     def _spelled(self, name: str, usual: str) -> str:
         """Under which name this body had a field, or the usual one."""
-        spelled = self._own.get(_SPELLING + name)
+        spelled = self._own.get(SPELLING + name)
         return spelled if isinstance(spelled, str) else usual
 
     def _streaming(self) -> None:
