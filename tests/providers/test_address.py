@@ -37,7 +37,6 @@ def url(
 
 CLAUDE = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 ARN = "arn:aws:bedrock:us-east-1:000000000000:application-inference-profile/1arbu5hu2sjr"
-VERTEX = {"project": "acme", "location": "us-east5"}
 
 
 @pytest.mark.parametrize(
@@ -63,8 +62,10 @@ VERTEX = {"project": "acme", "location": "us-east5"}
             url("bedrock", "bedrock-converse", CLAUDE, region="us-east-1"),
         ),
         (
-            "https://bedrock-runtime.us-east-1.amazonaws.com/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A000000000000%3A"
-            "application-inference-profile%2F1arbu5hu2sjr/converse-stream",
+            (
+                "https://bedrock-runtime.us-east-1.amazonaws.com/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A000000000000%3A"
+                "application-inference-profile%2F1arbu5hu2sjr/converse-stream"
+            ),
             url("bedrock", "bedrock-converse", ARN, operation="stream", region="us-east-1"),
         ),
         (
@@ -88,28 +89,52 @@ VERTEX = {"project": "acme", "location": "us-east5"}
             url("gemini", "gemini-generate", "gemini-embedding-001", verb="batchEmbedContents", operation="embed"),
         ),
         (
-            "https://us-east5-aiplatform.googleapis.com/v1/projects/acme/locations/us-east5/publishers/anthropic/models/"
-            "claude-3-7-sonnet@20250219:rawPredict",
-            url("vertex", "anthropic-messages", "claude-3-7-sonnet@20250219", **VERTEX),
+            (
+                "https://us-east5-aiplatform.googleapis.com/v1/projects/acme/locations/us-east5/publishers/anthropic/models/"
+                "claude-3-7-sonnet@20250219:rawPredict"
+            ),
+            url("vertex", "anthropic-messages", "claude-3-7-sonnet@20250219", project="acme", location="us-east5"),
         ),
         (
-            "https://us-east5-aiplatform.googleapis.com/v1/projects/acme/locations/us-east5/publishers/anthropic/models/"
-            "claude-3-7-sonnet@20250219:streamRawPredict",
-            url("vertex", "anthropic-messages", "claude-3-7-sonnet@20250219", operation="stream", **VERTEX),
+            (
+                "https://us-east5-aiplatform.googleapis.com/v1/projects/acme/locations/us-east5/publishers/anthropic/models/"
+                "claude-3-7-sonnet@20250219:streamRawPredict"
+            ),
+            url(
+                "vertex",
+                "anthropic-messages",
+                "claude-3-7-sonnet@20250219",
+                operation="stream",
+                project="acme",
+                location="us-east5",
+            ),
         ),
         (
-            "https://us-east5-aiplatform.googleapis.com/v1/projects/acme/locations/us-east5/publishers/anthropic/models/"
-            "count-tokens:rawPredict",
-            url("vertex", "anthropic-messages", "claude-3-7-sonnet@20250219", operation="count", **VERTEX),
+            (
+                "https://us-east5-aiplatform.googleapis.com/v1/projects/acme/locations/us-east5/publishers/anthropic/models/"
+                "count-tokens:rawPredict"
+            ),
+            url(
+                "vertex",
+                "anthropic-messages",
+                "claude-3-7-sonnet@20250219",
+                operation="count",
+                project="acme",
+                location="us-east5",
+            ),
         ),
         (
-            "https://aiplatform.googleapis.com/v1beta1/projects/acme/locations/global/publishers/google/models/"
-            "gemini-2.5-pro:generateContent",
+            (
+                "https://aiplatform.googleapis.com/v1beta1/projects/acme/locations/global/publishers/google/models/"
+                "gemini-2.5-pro:generateContent"
+            ),
             url("vertex", "gemini-generate", "gemini-2.5-pro", project="acme"),
         ),
         (
-            "https://aiplatform.eu.rep.googleapis.com/v1beta1/projects/acme/locations/eu/publishers/google/models/"
-            "gemini-2.5-pro:generateContent",
+            (
+                "https://aiplatform.eu.rep.googleapis.com/v1beta1/projects/acme/locations/eu/publishers/google/models/"
+                "gemini-2.5-pro:generateContent"
+            ),
             url("vertex", "gemini-generate", "gemini-2.5-pro", project="acme", location="eu"),
         ),
         (
@@ -127,7 +152,7 @@ VERTEX = {"project": "acme", "location": "us-east5"}
         ("http://127.0.0.1:11434/v1/chat/completions", url("ollama", "openai-chat", "qwen3")),
     ],
 )
-def test_a_provider_is_asked_at(expected: str, found: str):
+def test_a_provider_is_asked_at(expected: str, found: str) -> None:
     assert found == expected
 
 
@@ -142,7 +167,7 @@ def test_a_provider_is_asked_at(expected: str, found: str):
         ("https://open.bigmodel.cn/api/paas/v4", "https://open.bigmodel.cn/api/paas/v4/chat/completions"),
     ],
 )
-def test_an_openai_base_url_is_taken_as_the_openai_clients_take_it(base: str, expected: str):
+def test_an_openai_base_url_is_taken_as_the_openai_clients_take_it(base: str, expected: str) -> None:
     assert url("openai-compatible", "openai-chat", "m", base_url=base) == expected
 
 
@@ -154,17 +179,17 @@ def test_an_openai_base_url_is_taken_as_the_openai_clients_take_it(base: str, ex
         ("https://proxy.corp", "https://proxy.corp/v1/messages"),
     ],
 )
-def test_an_anthropic_base_url_may_hold_the_version_or_not(base: str, expected: str):
+def test_an_anthropic_base_url_may_hold_the_version_or_not(base: str, expected: str) -> None:
     assert url("anthropic", "anthropic-messages", "m", base_url=base) == expected
 
 
-def test_a_private_address_serves_all_protocols_of_a_cloud():
+def test_a_private_address_serves_all_protocols_of_a_cloud() -> None:
     base = "http://127.0.0.1:4000"
     assert url("bedrock", "openai-responses", "m", region="us-east-1", base_url=base).startswith(base + "/openai")
     assert url("azure", "anthropic-messages", "m", base_url=base) == base + "/anthropic/v1/messages"
 
 
-def test_a_lacking_field_is_named():
-    with pytest.raises(ValueError, match="^region$"):
+def test_a_lacking_field_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^region$"):
         url("bedrock", "bedrock-converse", CLAUDE)
     assert fill("/{model}:{verb}/{a}", {"a": "b"}) == "/{model}:{verb}/b"

@@ -33,12 +33,12 @@ def of(provider: str, protocol: str, model: str, operation: Operation = "generat
     return edits_for(spoken, model, operation)
 
 
-def test_a_body_that_no_edit_concerns_keeps_its_bytes():
+def test_a_body_that_no_edit_concerns_keeps_its_bytes() -> None:
     body = b'{ "model" : "m",\n "messages":[] , "temperature":1.0}'
     assert edit_body(body, of("mistral", "openai-chat", "mistral-large-latest")) == (body, ())
 
 
-def test_a_word_in_the_text_changes_no_bytes():
+def test_a_word_in_the_text_changes_no_bytes() -> None:
     body = b'{"messages":[{"role":"user","content":"what is a \\"developer\\"? \\"max_completion_tokens\\""}] }'
     assert edit_body(body, of("mistral", "openai-chat", "mistral-large-latest")) == (body, ())
 
@@ -68,11 +68,11 @@ def test_a_word_in_the_text_changes_no_bytes():
         ),
     ],
 )
-def test_an_edit(edit: Edit, before: object, after: object, losses: list[tuple[str, str, str]]):
+def test_an_edit(edit: Edit, before: object, after: object, losses: list[tuple[str, str, str]]) -> None:
     assert edited(before, edit) == (after, losses)
 
 
-def test_tool_call_ids_of_other_makes_find_each_other_again():
+def test_tool_call_ids_of_other_makes_find_each_other_again() -> None:
     call = {"id": "toolu_01A09q90qw90lq917835lq9", "type": "function"}
     kept = {"id": "aB3dE6gH9", "type": "function"}
     body = {
@@ -91,12 +91,12 @@ def test_tool_call_ids_of_other_makes_find_each_other_again():
     assert first["tool_calls"][1]["id"] == third["tool_call_id"] == "aB3dE6gH9"
 
 
-def test_short_ids_are_stable_and_apart():
+def test_short_ids_are_stable_and_apart() -> None:
     assert short_id("call_1", 9) == short_id("call_1", 9)
     assert len({short_id(f"call_{number}", 9) for number in range(10_000)}) == 10_000
 
 
-def test_mistral_gets_its_own_words():
+def test_mistral_gets_its_own_words() -> None:
     body = {
         "model": "mistral-large-latest",
         "max_completion_tokens": 10,
@@ -115,7 +115,7 @@ def test_mistral_gets_its_own_words():
     assert losses == [("store", "dropped", "behaviour")]
 
 
-def test_openai_reasoning_models_get_their_own_limit_and_no_stop():
+def test_openai_reasoning_models_get_their_own_limit_and_no_stop() -> None:
     body = {"model": "gpt-5-mini", "max_tokens": 10, "stop": ["x"], "messages": []}
     document, losses = edited(body, *of("openai", "openai-chat", "gpt-5-mini"))
     assert document == {"model": "gpt-5-mini", "max_completion_tokens": 10, "messages": []}
@@ -123,7 +123,7 @@ def test_openai_reasoning_models_get_their_own_limit_and_no_stop():
     assert of("openai", "openai-chat", "gpt-4o") == ()
 
 
-def test_vertex_has_claudes_model_in_the_path_and_keeps_it_for_counting():
+def test_vertex_has_claudes_model_in_the_path_and_keeps_it_for_counting() -> None:
     body = {"model": "claude-opus-5", "messages": []}
     document, _ = edited(body, *of("vertex", "anthropic-messages", "claude-opus-5"))
     assert document == {"messages": [], "anthropic_version": "vertex-2023-10-16"}
@@ -131,6 +131,6 @@ def test_vertex_has_claudes_model_in_the_path_and_keeps_it_for_counting():
     assert document == {**body, "anthropic_version": "vertex-2023-10-16"}
 
 
-def test_a_loss_says_why():
+def test_a_loss_says_why() -> None:
     _, losses = edit_body(b'{"n": 3}', of("groq", "openai-chat", "llama-3.3-70b-versatile"))
     assert losses == (Loss(path="n", kind="clamped", effect="behaviour", detail="3 is out of range, sent as 1"),)

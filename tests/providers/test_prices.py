@@ -26,28 +26,28 @@ def known(provider: str, model: str, when: float = NOW.timestamp()) -> Price:
     return price
 
 
-def test_a_million_tokens_each_way():
+def test_a_million_tokens_each_way() -> None:
     assert cost(usage(input_tokens=1_000_000, output_tokens=1_000_000), SIMPLE) == 18_000_000_000
 
 
-def test_cached_tokens_are_a_part_of_the_input():
+def test_cached_tokens_are_a_part_of_the_input() -> None:
     spent = usage(input_tokens=1000, output_tokens=0, cache_read=600, cache_write=100)
     assert cost(spent, SIMPLE) == 300 * 3000 + 600 * 300 + 100 * 3750
 
 
-def test_entries_written_for_an_hour_have_their_own_rate():
+def test_entries_written_for_an_hour_have_their_own_rate() -> None:
     price = Price(base=Rates(input=3_000_000, output=0, cache_write=3_750_000, cache_write_1h=6_000_000))
     spent = usage(input_tokens=100, output_tokens=0, cache_write=100)
     assert cost(spent, price, cache_write_1h=40) == 60 * 3750 + 40 * 6000
     assert cost(spent, price, cache_write_1h=4000) == 100 * 6000
 
 
-def test_without_a_cache_rate_cached_tokens_are_plain_input():
+def test_without_a_cache_rate_cached_tokens_are_plain_input() -> None:
     price = Price(base=Rates(input=1_000_000, output=2_000_000))
     assert cost(usage(input_tokens=10, output_tokens=1, cache_read=4, cache_write=2), price) == 12_000
 
 
-def test_a_step_reprices_the_whole_request():
+def test_a_step_reprices_the_whole_request() -> None:
     price = Price(
         base=Rates(input=1_000_000, output=1_000_000),
         steps=(Step(above=200_000, rates=Rates(input=2_000_000, output=3_000_000)),),
@@ -56,7 +56,7 @@ def test_a_step_reprices_the_whole_request():
     assert cost(usage(input_tokens=200_001, output_tokens=1), price) == 400_002_000 + 3_000
 
 
-def test_what_is_unknown_is_not_nought():
+def test_what_is_unknown_is_not_nought() -> None:
     assert cost(Usage(), SIMPLE) is None
     assert cost(usage(input_tokens=1), SIMPLE) is None
     embedding = Price(base=Rates(input=20_000))
@@ -64,11 +64,11 @@ def test_what_is_unknown_is_not_nought():
     assert cost(usage(input_tokens=1, output_tokens=1), embedding) is None
 
 
-def test_costs_round_half_up_to_the_nano_dollar():
+def test_costs_round_half_up_to_the_nano_dollar() -> None:
     assert [cost(usage(input_tokens=1), Price(base=Rates(input=pico))) for pico in (499, 500, 1499)] == [0, 1, 1]
 
 
-def test_the_last_period_in_force_counts():
+def test_the_last_period_in_force_counts() -> None:
     cheap, dear, night = (Price(base=Rates(input=rate)) for rate in (1, 2, 3))
     row = Row(
         periods=(Period(price=cheap), Period(price=dear, start=1000), Period(price=night, window=(82800, 3600))),
@@ -90,7 +90,7 @@ MODELS = [
 
 
 @pytest.mark.parametrize(("provider", "model", "listed"), MODELS)
-def test_the_list_agrees(provider: str, model: str, listed: str):
+def test_the_list_agrees(provider: str, model: str, listed: str) -> None:
     price = price_book.price(provider, model, NOW.timestamp())
     if price is None:
         return
@@ -111,29 +111,29 @@ def test_the_list_agrees(provider: str, model: str, listed: str):
         assert math.isclose(Decimal(ours) / 10**9, theirs, rel_tol=1e-6)
 
 
-def test_bedrock_profiles_have_the_regional_or_the_global_price():
+def test_bedrock_profiles_have_the_regional_or_the_global_price() -> None:
     regional = known("bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0")
     everywhere = known("bedrock", "global.anthropic.claude-sonnet-4-5-20250929-v1:0")
     assert (regional.base.input, everywhere.base.input) == (3_300_000, 3_000_000)
 
 
-def test_gpt_5_4_has_its_step_at_272_thousand():
+def test_gpt_5_4_has_its_step_at_272_thousand() -> None:
     assert [step.above for step in known("openai", "gpt-5.4").steps] == [272_000]
 
 
-def test_our_own_table_fills_gaps_and_is_sourced():
+def test_our_own_table_fills_gaps_and_is_sourced() -> None:
     assert known("mistral", "ministral-3b-latest").base.input == 40_000
     assert all(line.source for line in price_book.table().rows)
     assert price_book.price_version().endswith(f"+{price_book.table().date.isoformat()}")
 
 
-def test_what_nobody_bills_by_token_has_no_price():
+def test_what_nobody_bills_by_token_has_no_price() -> None:
     assert price_book.row("ollama", "qwen3") is None
     assert price_book.row("openai", "no-such-model") is None
     assert price_book.row("nobody", "gpt-4o") is None
 
 
-def test_rows_are_plain_values_for_workers():
+def test_rows_are_plain_values_for_workers() -> None:
     rows = price_book.rows_for([("openai", "gpt-4o"), ("openai", "no-such-model")])
     assert set(rows) == {("openai", "gpt-4o")}
     assert rows["openai", "gpt-4o"].version == price_book.price_version()

@@ -167,6 +167,9 @@ def _read_value(kind: object, value: object, path: KeyPath, problems: Problems, 
     plain, meta = _unwrap(kind)
     if isinstance(plain, type) and issubclass(plain, msgspec.Struct):
         return read_table(plain, value, path, problems, resolver, derived=frozenset())
+    if get_origin(plain) is tuple and isinstance(value, list):
+        item = get_args(plain)[0]
+        return tuple(_read_value(item, entry, path, problems, resolver) for entry in cast("list[object]", value))
     if plain is Secret or Secret in get_args(plain):
         return _read_secrets(value, path, problems, resolver, table=get_origin(plain) is dict)
     if isinstance(value, str):
