@@ -29,9 +29,6 @@ from freehold.protocols.openai_responses.residual import residual
 Content = Text | Refusal | Media | Opaque
 Said = Text | Refusal
 
-_AUDIO_FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
-_AUDIO_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg"}
-
 
 def text_content(text: str, role: Role) -> JsonObject:
     """A text as this protocol writes it by itself; SDKs need both lists on what the model said."""
@@ -55,7 +52,7 @@ def read_content(wire: JsonValue, role: Role) -> Content | None:
             return Text(text=text, extra=Extra(LANGUAGE, residual(wire, text_content(text, role))))
         case {"type": "refusal", "refusal": str(text)}:
             return Refusal(text=text, extra=keep(residual(wire, refusal_content(text))))
-        case {"type": "input_image" | "input_file" | "input_audio"}:
+        case {"type": "input_image" | "input_file"}:
             media = _read_media(wire)
         case _:
             media = None
@@ -81,8 +78,6 @@ def _read_media(wire: JsonObject) -> Media | None:
             return Media(kind="document", source=Url(url=url), name=_name(wire))
         case {"type": "input_file", "file_id": str(file)}:
             return Media(kind="document", source=FileId(id=file), name=_name(wire))
-        case {"type": "input_audio", "input_audio": {"data": str(data), "format": str(form)}} if form in _AUDIO_TYPES:
-            return Media(kind="audio", source=Inline(data=data), media_type=_AUDIO_TYPES[form])
         case _:
             return None
 
@@ -119,9 +114,6 @@ def media_content(media: Media) -> JsonObject | None:
             return {"type": "input_image", "detail": "auto", "image_url": url}
         case "image", FileId(id=file):
             return {"type": "input_image", "detail": "auto", "file_id": file}
-        case "audio", Inline(data=data) if media.media_type in _AUDIO_FORMATS:
-            sound: JsonObject = {"data": data, "format": _AUDIO_FORMATS[media.media_type]}
-            return {"type": "input_audio", "input_audio": sound}
         case "document", _:
             return _document(media)
         case _:

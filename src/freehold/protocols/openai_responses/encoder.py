@@ -46,7 +46,7 @@ from freehold.protocols.openai_responses.decoder import DONE, EVENT, NOTHING
 from freehold.protocols.openai_responses.items import cut, item_fields, opens_item
 from freehold.protocols.openai_responses.language import LANGUAGE, NAME, ours, usable
 from freehold.protocols.openai_responses.residual import restore
-from freehold.protocols.openai_responses.response import completed_call, proof_item, started
+from freehold.protocols.openai_responses.response import completed_call, proof_item, said, started
 from freehold.protocols.openai_responses.transcript import (
     ANNOTATION_ADDED,
     ARGUMENTS_DONE,
@@ -92,6 +92,7 @@ class ResponsesEncoder:
         """Parts that this protocol can not say; their deltas are passed over."""
         self._held: dict[int, str] = {}
         """Proofs that came after the tool call they belong to had begun."""
+        self._other_choices: set[int] = set()
         self._over = False
 
     def feed(self, events: Sequence[Event]) -> list[Frame]:
@@ -155,8 +156,9 @@ class ResponsesEncoder:
     def _foreign(self, event: Event) -> None:
         if not self._script.started and not isinstance(event, ResponseStart | Pulse):
             self._start(ResponseStart(response=Response(origin="", choices=())))
-        if getattr(event, "choice", 0):
-            self._other_choice(event)
+        choice: int = getattr(event, "choice", 0)
+        if choice:
+            self._other_choice(choice)
             return
         match event:
             case ResponseStart():
@@ -188,10 +190,10 @@ class ResponsesEncoder:
             case _:
                 assert_never(event)
 
-    def _other_choice(self, event: Event) -> None:
-        if isinstance(event, PartStart):
-            path = f"choices[{event.choice}].parts[{event.index}]"
-            self._losses.add(path, "dropped", "content", f"{NAME} has one answer")
+    def _other_choice(self, choice: int) -> None:
+        if choice not in self._other_choices:
+            self._other_choices.add(choice)
+            self._losses.add(f"choices[{choice}]", "dropped", "content", f"{NAME} has one answer")
 
     def _start(self, event: ResponseStart) -> None:
         response = started(event.response, self._stamp, self._request, self._losses)
@@ -205,23 +207,22 @@ class ResponsesEncoder:
 
     def _part_start(self, event: PartStart) -> None:
         path = f"choices[0].parts[{event.index}]"
-        part = event.part
+        part = said(event.part)
+        if not isinstance(part, Text | Refusal):
+            self._close_message()
         match part:
             case Text() | Refusal():
                 self._open_said(event.index, part, path)
-            case Structured():
-                self._open_said(event.index, Text(text=write_json(part.value).decode()), path)
             case Reasoning():
                 self._open_reasoning(event.index, part, path)
             case ToolCall():
                 self._open_call(event.index, part, path)
             case Opaque() if part.origin is LANGUAGE:
-                self._close_message()
                 self._emit(ITEM_ADDED, [PartStart(index=event.index, part=part)])
             case Opaque():
                 self._unsaid.add(event.index)
                 self._losses.drop_opaque(part, path)
-            case Media() | ToolResult():
+            case Media() | ToolResult() | Structured():
                 self._unsaid.add(event.index)
                 self._losses.add(path, "dropped", "content", f"no {type(part).__name__} in an answer")
             case CachePoint():
@@ -254,7 +255,6 @@ class ResponsesEncoder:
         return {"output_index": item.index, "item_id": item.id}
 
     def _open_reasoning(self, index: int, part: Reasoning, path: str) -> None:
-        self._close_message()
         if ours(part.extra) is None:
             self._losses.drop_extra(part.extra, path)
         usable(part.proof, self._losses, path)
@@ -269,7 +269,6 @@ class ResponsesEncoder:
             self._unsaid.add(index)
             self._losses.add(path, "dropped", "content", "a tool that the other provider ran")
             return
-        self._close_message()
         sealed = usable(part.proof, self._losses, path)
         if sealed is not None:
             self._say_proof(sealed)

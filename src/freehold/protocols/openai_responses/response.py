@@ -325,7 +325,7 @@ def echo_of(request: Request | None) -> JsonObject:
 def write_output(parts: tuple[Part, ...], stamp: Stamp, losses: Losses, path: str) -> list[JsonObject]:
     """The items of an answer. Parts of another language get ids from the stamp."""
     output: list[JsonObject] = []
-    for run in runs(parts):
+    for run in runs(map(said, parts)):
         index, part = run[0]
         where = f"{path}.parts[{index}]"
         match part:
@@ -338,19 +338,20 @@ def write_output(parts: tuple[Part, ...], stamp: Stamp, losses: Losses, path: st
                 output.append(_with_id(reasoning_item(part, losses, where), part.extra, f"rs_{stamp.id}_{len(output)}"))
             case ToolCall():
                 output.extend(_write_call(part, stamp, len(output), losses, where))
-            case Structured():
-                text = Text(text=write_json(part.value).decode())
-                item = write_message([(index, text)], losses, path)
-                output.append({"id": f"msg_{stamp.id}_{len(output)}", **item})
             case Opaque() if part.origin is LANGUAGE:
                 output.append(part.value)
             case Opaque():
                 losses.drop_opaque(part, where)
-            case Media() | ToolResult():
+            case Media() | ToolResult() | Structured():
                 losses.add(where, "dropped", "content", f"no {type(part).__name__} in an answer")
             case CachePoint():
                 pass
     return output
+
+
+def said(part: Part) -> Part:
+    """A JSON value as the text that says it; any other part as it is."""
+    return Text(text=write_json(part.value).decode()) if isinstance(part, Structured) else part
 
 
 def _with_id(item: JsonObject, extra: Extra | None, made: str) -> JsonObject:

@@ -354,7 +354,7 @@ class Transcript:
                 return self._finished()
 
     def _finished(self) -> JsonObject:
-        output = [self.items[index].done or {} for index in sorted(self.items)]
+        output = [_as_it_stands(self.items[index]) for index in sorted(self.items)]
         response = msgspec.structs.replace(self.response, usage=self.usage)
         written = finished_object(response, self.finish, output, Losses())
         if self.failure is not None:
@@ -541,6 +541,14 @@ def finished_item(item: Item) -> JsonObject:
     if item.id is not None and "id" not in written:
         written = {"id": item.id, **written}
     return written
+
+
+def _as_it_stands(item: Item) -> JsonObject:
+    """An item in the final response, also where that came before the item was done."""
+    if item.done is not None:
+        return item.done
+    written = finished_item(item)
+    return {**written, "status": "incomplete"} if item.kind in ("message", "function_call", "reasoning") else written
 
 
 def _as_streamed(reasoning: Reasoning, item: Item) -> Reasoning:
