@@ -99,7 +99,7 @@ class Door(asyncio.Protocol):
         if self._site.draining:
             transport.close()
 
-    def connection_lost(self, _exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
         """It left without a word."""
         self._site.connections.discard(self)
 
@@ -195,10 +195,10 @@ class Front:
             # In every round: a keep-alive connection can have begun its last request when the first round passed.
             for connection in list(site.connections):
                 connection.drain()
-            if not (site.connections or site.tasks) or loop.time() >= deadline:
+            if not (site.connections or site.running) or loop.time() >= deadline:
                 break
             await asyncio.sleep(min(0.05, max(0.0, deadline - loop.time())))
-        tasks = list(site.tasks)
+        tasks = list(site.running.values())
         for task in tasks:
             task.cancel()
         if tasks:

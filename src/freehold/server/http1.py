@@ -29,11 +29,19 @@ RESET: Final = struct.pack("ii", 1, 0)
 OWNED: Final = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding"})
 """Response headers that describe this connection, so only this module writes them."""
 
-WATCHED: Final = frozenset({"connection", "content-length", "expect", "host", "transfer-encoding"})
+WATCHED: Final = frozenset({"content-length", "expect", "host", "transfer-encoding"})
 
 _names: dict[bytes, str] = {}
 """Header names seen, lower-cased: saves two thirds of decoding a header. Bounded by KNOWN_NAMES."""
 KNOWN_NAMES: Final = 512
+
+
+def _name(name: bytes) -> str:
+    """A header name that was not seen before, in lower case."""
+    text = name.decode("latin-1").lower()
+    if len(_names) < KNOWN_NAMES:
+        _names[name] = text
+    return text
 
 
 class _Refused(Exception):  # noqa: N818  carries a status out of the parser's callbacks
@@ -183,6 +191,7 @@ class Http1Connection(asyncio.Protocol):
 
     __slots__ = (
         "_active",
+        "_chunk_size",
         "_deaf",
         "_drain_waiter",
         "_head_size",
@@ -196,7 +205,6 @@ class Http1Connection(asyncio.Protocol):
         "_resuming",
         "_since",
         "_url",
-        "_watched",
         "blocked",
         "client",
         "scheme",
@@ -224,9 +232,9 @@ class Http1Connection(asyncio.Protocol):
         self._reading = True
         self._since = site.loop.time()
         self._head_size = 0
+        self._chunk_size = 0
         self._url = b""
         self._headers: list[tuple[str, str]] = []
-        self._watched: dict[str, list[str]] = {}
 
     # Called by the event loop.
 
@@ -236,7 +244,7 @@ class Http1Connection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         self.site.connections.add(self)
 
-    def connection_lost(self, _exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
         """The client left, or we closed."""
         self.site.connections.discard(self)
         waiting = (self._active, *self._queue)
@@ -268,6 +276,7 @@ class Http1Connection(asyncio.Protocol):
         receiving = self._receiving
         in_head = self._in_head
         size = receiving.size if receiving is not None else 0
+        self._chunk_size = len(data)
         rest = data
         while rest:
             try:
@@ -307,7 +316,6 @@ class Http1Connection(asyncio.Protocol):
         self._head_size = 0
         self._url = b""
         self._headers = []
-        self._watched = {}
         self._since = self.site.loop.time()
 
     def on_url(self, url: bytes) -> None:
@@ -317,52 +325,49 @@ class Http1Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header, or one trailer."""
-        if not self._in_head:
-            return  # a trailer, or the replayed head of a declined upgrade
-        key = _names.get(name)
-        if key is None:
-            key = name.decode("latin-1").lower()
-            if len(_names) < KNOWN_NAMES:
-                _names[name] = key
-        text = value.decode("latin-1")
-        if key in WATCHED:
-            self._watched.setdefault(key, []).append(text)
-        self._headers.append((key, text))
+        if self._in_head:  # else a trailer, or the replayed head of a declined upgrade
+            self._headers.append((_names.get(name) or _name(name), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
         """The head is complete: check it and queue the exchange."""
         if self._resuming:
             return
         self._in_head = False
-        self._head_size = 0
         limits = self.site.limits
         headers = self._headers
         if len(headers) > limits.header_count:
             raise _Refused(431, "too many headers")
-        size = len(self._url)
-        for name, value in headers:
-            size += len(name) + len(value) + 4
-        if size > limits.headers:
+        if self._head_size + self._chunk_size > limits.headers and self._exact_head_size() > limits.headers:
             raise _Refused(431, "the headers are too large")
+        self._head_size = 0
+        hosts = 0
+        length = coding = expected = None
+        for name, value in headers:
+            if name not in WATCHED:
+                continue
+            if name == "host":
+                hosts += 1
+            elif name == "content-length":
+                length = value if length is None else ""
+            elif name == "transfer-encoding":
+                coding = value if coding is None else ""
+            else:
+                expected = value
         parser = self._parser
         version = parser.get_http_version()
-        watched = self._watched
-        hosts = watched.get("host")
         if version == "1.1":
-            if hosts is None or len(hosts) != 1:
+            if hosts != 1:
                 raise _Refused(400, "exactly one Host header is needed")
         elif version != "1.0":
             raise _Refused(505, "HTTP/1.0, 1.1 and 2 are spoken here")
-        lengths = watched.get("content-length")
-        codings = watched.get("transfer-encoding")
-        if codings is not None:
+        if coding is not None:
             # RFC 9112 section 6.1: both at once is how requests are smuggled past a proxy.
-            if lengths is not None or version == "1.0":
+            if length is not None or version == "1.0":
                 raise _Refused(400, "Transfer-Encoding can not be combined with this")
-            if len(codings) != 1 or codings[0].strip().lower() != "chunked":
+            if coding.strip().lower() != "chunked":
                 raise _Refused(501, "no Transfer-Encoding but chunked is understood")
-        elif lengths is not None and len(lengths) != 1:
-            raise _Refused(400, "more than one Content-Length")
+        elif length is not None and not length.isdecimal():
+            raise _Refused(400, "Content-Length has to be one number")
         path, query = split_target(self._url)
         exchange = Http1Exchange(
             method=parser.get_method().decode("latin-1"),
@@ -372,12 +377,12 @@ class Http1Connection(asyncio.Protocol):
             client=self.client,
             scheme=self.scheme,
             http_version=version,
-            announced=int(lengths[0]) if lengths is not None else 0,
+            announced=int(length) if length else 0,
         )
         exchange.connection = self
-        exchange.has_body = exchange.announced > 0 or codings is not None
+        exchange.has_body = exchange.announced > 0 or coding is not None
         exchange.keep_alive = parser.should_keep_alive()
-        exchange.expects = "expect" in watched and watched["expect"][0].lower() == "100-continue"
+        exchange.expects = expected is not None and expected.lower() == "100-continue"
         self._receiving = exchange
         self._queue.append(exchange)
 
@@ -534,6 +539,9 @@ class Http1Connection(asyncio.Protocol):
             self._say(status, reason)
             return
         self._active.keep_alive = False
+
+    def _exact_head_size(self) -> int:
+        return len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._headers)
 
     def _say(self, status: int, reason: str) -> None:
         body = f"{reason}\n".encode()

@@ -52,10 +52,12 @@ FORBIDDEN: Final = frozenset({"connection", "keep-alive", "proxy-connection", "t
 class Http2Exchange(Exchange):
     """One request and its answer on an HTTP/2 stream."""
 
-    __slots__ = ("connection", "since", "stream", "unread", "window")
+    __slots__ = ("connection", "rest", "since", "stream", "unread", "window")
 
     connection: Http2Connection
     stream: int
+    rest: asyncio.Task[None] | None
+    """Sends what of a whole answer did not fit into the client's window."""
     unread: int
     """Body bytes received and not yet acknowledged, so not yet free in the client's window."""
     window: asyncio.Future[None] | None
@@ -231,7 +233,7 @@ class Http2Connection(asyncio.Protocol):
         h2.increment_flow_control_window(CONNECTION_WINDOW - 65_535)
         self._flush()
 
-    def connection_lost(self, _exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
         """The client left, or we closed."""
         self.site.connections.discard(self)
         lost = list(self._exchanges.values())
@@ -335,9 +337,7 @@ class Http2Connection(asyncio.Protocol):
 
     def finish_later(self, exchange: Http2Exchange, rest: memoryview) -> None:
         """Sends the rest of a whole answer while the handler goes on."""
-        task = self.site.loop.create_task(self._finish(exchange, rest))
-        self.site.tasks.add(task)
-        task.add_done_callback(self.site.tasks.discard)
+        exchange.rest = self.site.loop.create_task(self._finish(exchange, rest))
 
     async def _finish(self, exchange: Http2Exchange, rest: memoryview) -> None:
         try:
@@ -455,6 +455,7 @@ class Http2Connection(asyncio.Protocol):
         exchange.stream = stream
         exchange.unread = 0
         exchange.window = None
+        exchange.rest = None
         exchange.since = self._since
         self._exchanges[stream] = exchange
         if len(headers) > self.site.limits.header_count:

@@ -44,7 +44,7 @@ class Connection(Protocol):
 class Site:
     """The handler, the limits and the open connections of one front."""
 
-    __slots__ = ("connections", "date", "draining", "gate", "handler", "limits", "loop", "now", "refuse", "tasks")
+    __slots__ = ("connections", "date", "draining", "gate", "handler", "limits", "loop", "now", "refuse", "running")
 
     def __init__(
         self,
@@ -62,7 +62,8 @@ class Site:
         self.now = clock
         self.gate = Gate(limits.streams)
         self.connections: set[Connection] = set()
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.running: dict[Exchange, asyncio.Task[None]] = {}
+        """The handlers at work."""
         self.draining = False
         self.date = ""
         """The `date` header's value, refreshed every second; SDKs correct clock skew for SigV4 by it."""
@@ -77,9 +78,7 @@ class Site:
         if not self.gate.enter():
             self.turn_away(exchange, self.refuse(exchange))
             return
-        task = self.loop.create_task(self._run(exchange))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        self.running[exchange] = self.loop.create_task(self._run(exchange))
 
     def turn_away(self, exchange: Exchange, answer: Answer) -> None:
         """Answers in the handler's place: soon, because a connection may be in the middle of something now."""
@@ -104,6 +103,8 @@ class Site:
             log.exception("%s %s: the handler failed", exchange.method, exchange.path)
         finally:
             self.gate.leave()
+            # Done by hand: a done callback would cost every request another turn of the event loop.
+            self.running.pop(exchange, None)
             exchange.close()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeAlias, cast
 
@@ -119,7 +119,7 @@ def start() -> Start:
         limits: HttpLimits = QUICK,
         tls: ssl.SSLContext | None = None,
         refuse: Refuse = refuse_plainly,
-    ) -> AsyncIterator[Running]:
+    ) -> AsyncGenerator[Running]:
         demo = Demo()
         front = Front(handler=handler or demo, limits=limits, tls=tls, refuse=refuse)
         listener = listening_socket("127.0.0.1", 0)

@@ -6,7 +6,7 @@ import asyncio
 import json
 import ssl
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import httpx
 import pytest
@@ -28,7 +28,6 @@ from freehold.server.front import tls_context
 from freehold.server.limits import HttpLimits
 from tests.server.front.conftest import QUICK, Raw, Running, Start
 
-
 E = TypeVar("E", bound=Event)
 
 
@@ -41,7 +40,7 @@ class Client:
         self.events: list[Event] = []
         self.acknowledges = True
 
-    async def begin(self, settings: dict[SettingCodes, int] | None = None) -> None:
+    async def begin(self, settings: dict[SettingCodes | int, int] | None = None) -> None:
         self.h2.local_settings.update(settings or {})
         self.h2.initiate_connection()
         await self.flush()
@@ -83,7 +82,7 @@ class Client:
         await self.until(StreamEnded, stream)
         head = await self.until(ResponseReceived, stream)
         body = b"".join(e.data for e in self.events if isinstance(e, DataReceived) and e.stream_id == stream)
-        return dict(head.headers), body
+        return cast("dict[str, str]", dict(head.headers)), body
 
 
 @pytest.fixture
