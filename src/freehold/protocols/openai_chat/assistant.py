@@ -62,10 +62,13 @@ class AssistantWriter:
         self._texts: dict[str, list[str]] = {}
         self._fields: JsonObject = {}
 
-    def write(self, parts: tuple[Part, ...], path: str) -> JsonObject:
-        """The message's fields, `content` only if something was said in it."""
+    def add(self, parts: tuple[Part, ...], path: str) -> None:
+        """Take in the parts of the value at `path`."""
         for at, part in enumerate(parts):
             self._add(part, f"{path}.parts[{at}]")
+
+    def done(self) -> JsonObject:
+        """The message's fields, `content` only if something was said in it."""
         for where, _ in self._seals:
             self._losses.add(where, "dropped", "behaviour", "no tool call follows in whose id this proof could travel")
         content = self._content.value(join=True)

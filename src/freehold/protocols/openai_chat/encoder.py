@@ -284,7 +284,7 @@ class ChatEncoder:
         if not state.begun:
             state.begun = True
             delta = {"role": "assistant", "content": "", **delta}
-        choice: JsonObject = {"index": number, "delta": delta, "logprobs": None, "finish_reason": finish}
+        choice: JsonObject = {"index": number, "delta": delta, "finish_reason": finish}
         if extra is not None:
             choice.update(extra)
         frames.append(Frame(data=write_json({**self._envelope, "choices": [choice]})))

@@ -132,20 +132,23 @@ class MessageWriter:
         self._manner = Manner(reasoning=reasoning_field(dialect))
         self._written: list[JsonValue] = []
         self._shown: list[tuple[Part, str]] = []
+        self._open: AssistantWriter | None = None
 
     def write(self, messages: tuple[Message, ...]) -> list[JsonValue]:
         """All messages as this protocol says them."""
         for at, message in enumerate(messages):
             path = f"messages[{at}]"
-            match message.role:
-                case "assistant":
-                    self._show()
-                    self._assistant(message, path)
-                case "system" | "developer":
-                    self._show()
-                    self._instruction(message, path)
-                case "user" | "tool":
-                    self._turn(message, path)
+            if message.role == "assistant":
+                self._show()
+                self._assistant(message, path)
+                continue
+            self._close_assistant()
+            if message.role in {"system", "developer"}:
+                self._show()
+                self._instruction(message, path)
+            else:
+                self._turn(message, path)
+        self._close_assistant()
         self._show()
         return self._written
 
@@ -166,20 +169,31 @@ class MessageWriter:
         self._written.append(written)
 
     def _assistant(self, message: Message, path: str) -> None:
+        """One turn of the model. Another protocol's neighbours are one: all calls stand before the first result."""
         fields = native(message.extra)
+        if fields is None:
+            self._losses.drop_extra(message.extra, path)
+            self._open = self._open or AssistantWriter(self._losses, self._manner, self._ids.of_call)
+            self._open.add(message.parts, path)
+            return
+        self._close_assistant()
+        writer = AssistantWriter(self._losses, self._manner, self._ids.of_call)
+        writer.add(message.parts, path)
         written: JsonObject = {"role": "assistant"}
-        said = AssistantWriter(self._losses, self._manner, self._ids.of_call).write(message.parts, path)
         if message.name is not None:
             written["name"] = message.name
-        written.update(said)
-        if fields is not None:
-            repeat_plain(fields, written)
-        else:
-            self._losses.drop_extra(message.extra, path)
-            if not said.keys() - REASONING_ONLY:
-                return
-            written.setdefault("content", None)
+        written.update(writer.done())
+        repeat_plain(fields, written)
         self._written.append(written)
+
+    def _close_assistant(self) -> None:
+        """Write the joined turn, if it says more than reasoning."""
+        if self._open is None:
+            return
+        said = self._open.done()
+        self._open = None
+        if said.keys() - REASONING_ONLY:
+            self._written.append({"role": "assistant", "content": None, **said})
 
     def _instruction(self, message: Message, path: str) -> None:
         content = self._content()

@@ -241,7 +241,9 @@ def spoken_answer(stamp: Stamp) -> JsonObject:
 def _write_choice(choice: Choice, path: str, stamp: Stamp, names: CallNames, losses: Losses) -> JsonObject:
     fields = native(choice.extra)
     manner = Manner(reasoning="reasoning_content", audio=spoken_answer(stamp))
-    said = AssistantWriter(losses, manner, names).write(choice.parts, path)
+    writer = AssistantWriter(losses, manner, names)
+    writer.add(choice.parts, path)
+    said = writer.done()
     written: JsonObject = {"index": choice.index}
     if fields is None:
         losses.drop_extra(choice.extra, path)
