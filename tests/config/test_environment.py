@@ -13,7 +13,7 @@ def _no_file_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def found(**environ: str) -> Config:
-    return load(None, {"HOME": "/home/a", **environ})
+    return load(None, {"HOME": "/users/a", **environ})
 
 
 @pytest.mark.parametrize(
@@ -84,4 +84,4 @@ def test_nothing_shows_a_key_and_a_new_key_changes_the_digest() -> None:
 def test_data_goes_where_the_user_keeps_data() -> None:
     assert found(XDG_DATA_HOME="/data").data_directory == "/data/freehold"
     assert found(FREEHOLD_DATA="/here").data_directory == "/here"
-    assert found().storage.url == Secret("sqlite:////home/a/.local/share/freehold/freehold.db")
+    assert found().storage.url == Secret("sqlite:////users/a/.local/share/freehold/freehold.db")

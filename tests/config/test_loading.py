@@ -56,19 +56,19 @@ KEYS = {
     "AZURE_OPENAI_API_KEY": "az-planted",
     "ANTHROPIC_API_KEY": "an-planted",
     "GEMINI_API_KEY": "ge-planted",
-    "HOME": "/home/a",
+    "HOME": "/users/a",
 }
 
 
 def mistakes(text: str, **environ: str) -> dict[str, str]:
     """The messages of a bad configuration by key path."""
     with pytest.raises(InvalidConfigError) as caught:
-        parse(text, "freehold.toml", {"HOME": "/home/a", **environ})
+        parse(text, "freehold.toml", {"HOME": "/users/a", **environ})
     return {problem.path: problem.message for problem in caught.value.problems}
 
 
 def good(text: str, **environ: str) -> Config:
-    return parse(text, "freehold.toml", {"HOME": "/home/a", **environ})
+    return parse(text, "freehold.toml", {"HOME": "/users/a", **environ})
 
 
 ANTHROPIC = '[accounts.a]\nprovider = "anthropic"\napi_key = "k"\n'
@@ -102,8 +102,8 @@ class TestAGoodFile:
         assert config.accounts["anthropic"].timeouts.idle == 120.0
 
     def test_fills_in_paths_in_the_users_data_directory(self, config: Config) -> None:
-        assert config.storage.url == Secret("sqlite:////home/a/.local/share/freehold/freehold.db")
-        assert config.ledger.directory == "/home/a/.local/share/freehold/spool"
+        assert config.storage.url == Secret("sqlite:////users/a/.local/share/freehold/freehold.db")
+        assert config.ledger.directory == "/users/a/.local/share/freehold/spool"
 
     def test_has_no_notes_when_no_credential_stands_in_it(self, config: Config) -> None:
         assert config.notes == (("freehold.toml holds credentials itself (accounts.rack.headers.X-Team); "
@@ -288,8 +288,8 @@ class TestWhichFile:
     def test_it_is_read_and_named(self, tmp_path: Path) -> None:
         file = tmp_path / "freehold.toml"
         file.write_text(ANTHROPIC)
-        config = load(str(file), {"HOME": "/home/a"})
+        config = load(str(file), {"HOME": "/users/a"})
         assert config.source == str(file)
         file.write_text("[server]\nport = 1")
         with pytest.raises(InvalidConfigError, match=rf"{file}: 1 mistake\n  line 2: server\.port: .*`listen`"):
-            load(str(file), {"HOME": "/home/a"})
+            load(str(file), {"HOME": "/users/a"})

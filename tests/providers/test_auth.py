@@ -138,7 +138,7 @@ def test_without_a_credential_the_account_is_named() -> None:
 def test_a_missing_library_is_named_with_its_remedy(
     provider: str, protocol: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clouds.importlib.util, "find_spec", lambda name: None)  # noqa: ARG005
+    monkeypatch.setattr(clouds.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match=rf"freehold\[{extra}\]"):
         made(provider, protocol, project="p")
 
@@ -153,7 +153,7 @@ async def test_a_google_token_is_a_bearer(monkeypatch: pytest.MonkeyPatch) -> No
         def refresh(self, request: object) -> None:
             assert request is not None
 
-    monkeypatch.setattr(google.auth, "default", lambda scopes: (Given(), None))  # noqa: ARG005
+    monkeypatch.setattr(google.auth, "default", lambda **_: (Given(), None))
     assert (await grant(made("vertex", "gemini-generate", project="p"))).headers == (("authorization", "Bearer T"),)
 
 

@@ -52,7 +52,7 @@ HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
 
 @pytest.fixture(scope="module")
 def names() -> Names:
-    return Names(parse(TEXT, "freehold.toml", {"HOME": "/home/a"}))
+    return Names(parse(TEXT, "freehold.toml", {"HOME": "/users/a"}))
 
 
 def ids(names: Names, name: str) -> list[str]:
@@ -177,7 +177,7 @@ def test_the_stated_names_are_listed(names: Names) -> None:
 
 
 def test_without_stated_names_the_ids_of_the_accounts_are_listed() -> None:
-    names = Names(parse('[accounts.a]\nprovider = "anthropic"\napi_key = "k"', "f", {"HOME": "/home/a"}))
+    names = Names(parse('[accounts.a]\nprovider = "anthropic"\napi_key = "k"', "f", {"HOME": "/users/a"}))
     assert "claude-opus-5" in names.listed()
 
 
@@ -195,4 +195,4 @@ def test_every_target_can_be_named_in_advance_once(names: Names) -> None:
 
 def test_with_no_account_the_remedy_is_another() -> None:
     with pytest.raises(CallerError, match="freehold demo"):
-        Names(parse("", "f", {"HOME": "/home/a"})).resolve("gpt-4o")
+        Names(parse("", "f", {"HOME": "/users/a"})).resolve("gpt-4o")

@@ -157,8 +157,8 @@ def _digest(text: str, secrets: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def _names(table: object) -> set[str]:
-    return set(cast("dict[str, object]", table)) if isinstance(table, dict) else set()
+def _names(table: object) -> tuple[str, ...]:
+    return tuple(cast("dict[str, object]", table)) if isinstance(table, dict) else ()
 
 
 def _accounts(table: object, problems: Problems, resolver: Resolver) -> dict[str, Account]:
@@ -247,7 +247,7 @@ def _is_near(host: str) -> bool:
 
 
 def _models(
-    table: object, accounts: Mapping[str, Account], known: set[str], problems: Problems, resolver: Resolver
+    table: object, accounts: Mapping[str, Account], known: tuple[str, ...], problems: Problems, resolver: Resolver
 ) -> dict[str, Model]:
     if not isinstance(table, dict):
         problems.add(("models",), "expected tables; write `[models.NAME]`")
@@ -289,7 +289,11 @@ def _spelled_out(table: object) -> object:
 
 
 def _check_target(
-    target: TargetText, path: tuple[str, ...], accounts: Mapping[str, Account], known: set[str], problems: Problems
+    target: TargetText,
+    path: tuple[str, ...],
+    accounts: Mapping[str, Account],
+    known: tuple[str, ...],
+    problems: Problems,
 ) -> None:
     name, slash, model = target.to.partition("/")
     if not slash or not model:
