@@ -1,0 +1,83 @@
+"""What Bedrock's models differ in where one request form serves them all: told by the model's id."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import msgspec
+
+ReasoningForm = Literal["budget", "adaptive", "nova", "effort", "level", "none"]
+"""How a family is told to think: Claude's `thinking` with a budget, or adaptive with an effort; Nova's
+`reasoningConfig`; OpenAI's `reasoning_effort`; Qwen's `reasoning_config` with one word; not at all."""
+
+
+class Family(msgspec.Struct, frozen=True, kw_only=True):
+    """The traits of a model that a request has to respect."""
+
+    reasoning: ReasoningForm = "none"
+    top_k: tuple[str, ...] = ()
+    """Path of top_k inside of `additionalModelRequestFields`; empty where there is none."""
+    caches: bool = False
+    caches_tools: bool = False
+    result_status: bool = False
+    """`toolResult.status` is taken (documentation: Amazon Nova and Anthropic Claude only)."""
+    system: bool = True
+    strict_thinking: bool = False
+    """While thinking, the API refuses forced tools and other sampling than the default (Claude)."""
+
+
+_NO_SYSTEM = re.compile(r"(?:amazon\.titan|ai21\.j2|cohere\.command-(?:text|light)|mistral\.mi[sx]tral-(?:7b|8x7b))")
+"""Models that refuse system prompts (documentation: supported models and features of Converse)."""
+
+_CLAUDE = re.compile(
+    r"claude-(?:v?(?P<old>\d+)(?:-(?P<old_minor>\d))?(?!\d)|(?P<name>[a-z]+)-(?P<new>\d+)(?:-(?P<minor>\d))?(?!\d))"
+)
+
+_CLAUDE_FIRST_TO_THINK = (3, 7)
+_CLAUDE_FIRST_ADAPTIVE = (4, 6)
+"""From here on the model decides how much to think, and an effort is said as such."""
+
+
+def family_of(model: str) -> Family:
+    """The family of a model id, an inference profile's id, or an ARN that ends in one."""
+    name = model.rpartition("/")[2]
+    if "anthropic." in name or name.startswith("claude"):
+        return Family(
+            reasoning=_claude_reasoning(name),
+            top_k=("top_k",),
+            caches=True,
+            caches_tools=True,
+            result_status=True,
+            strict_thinking=True,
+        )
+    if "amazon.nova" in name:
+        return Family(
+            reasoning="nova" if "nova-2" in name else "none",
+            top_k=("inferenceConfig", "topK"),
+            caches=True,
+            result_status=True,
+        )
+    if "openai." in name:
+        return Family(reasoning="effort")
+    if "qwen." in name or "deepseek.v3" in name:
+        return Family(reasoning="level")
+    if _NO_SYSTEM.search(name):
+        return Family(system=False)
+    if "mistral." in name:
+        return Family(top_k=("top_k",))
+    return Family()
+
+
+def _claude_reasoning(name: str) -> ReasoningForm:
+    match = _CLAUDE.search(name)
+    if match is None:
+        return "adaptive"
+    version = (
+        (int(match["old"]), int(match["old_minor"] or 0))
+        if match["old"] is not None
+        else (int(match["new"]), int(match["minor"] or 0))
+    )
+    if version < _CLAUDE_FIRST_TO_THINK:
+        return "none"
+    return "budget" if version < _CLAUDE_FIRST_ADAPTIVE else "adaptive"
