@@ -208,11 +208,11 @@ class MessageStreamDecoder:
         expected = self._open.get(index)
         if expected is None:
             return self._fail(f"a delta for block {index}, which is not open")
-        kind = delta.get("type")
-        if kind == expected:
-            text = delta.get(_FIELD_OF_DELTA[expected])
+        field = _FIELD_OF_DELTA.get(expected)
+        if field is not None and delta.get("type") == expected:
+            text = delta.get(field)
             if isinstance(text, str):
-                rest = None if len(value) == 3 and len(delta) == 2 else _delta_rest(value, _FIELD_OF_DELTA[expected])
+                rest = None if len(value) == 3 and len(delta) == 2 else _delta_rest(value, field)
                 if expected == "input_json_delta":
                     return [ArgumentsDelta(index=index, text=text, rest=rest)]
                 return [TextDelta(index=index, text=text, rest=rest)]
