@@ -204,6 +204,7 @@ class Http1Connection(asyncio.Protocol):
         "_receiving",
         "_resuming",
         "_since",
+        "_unsent",
         "_url",
         "blocked",
         "client",
@@ -228,6 +229,7 @@ class Http1Connection(asyncio.Protocol):
         self._in_head = False
         self._deaf = False
         self._resuming = False
+        self._unsent = 0
         self._lingering = False
         self._reading = True
         self._since = site.loop.time()
@@ -263,6 +265,7 @@ class Http1Connection(asyncio.Protocol):
         """The client reads too slowly."""
         self.blocked = True
         self._since = self.site.loop.time()
+        self._unsent = 0
 
     def resume_writing(self) -> None:
         """The client has read."""
@@ -452,6 +455,12 @@ class Http1Connection(asyncio.Protocol):
     def sweep(self, now: float) -> None:
         """See `Connection.sweep`."""
         limits = self.site.limits
+        if self.blocked:
+            unsent = self.transport.get_write_buffer_size()
+            if unsent < self._unsent:
+                # A whole large answer on a slow line: the reader does read.
+                self._since = now
+            self._unsent = unsent
         waited = now - self._since
         if self.transport.is_closing() or self._lingering:
             if waited > (limits.idle_timeout if self.blocked else LINGER):

@@ -18,6 +18,7 @@ from freehold.server.limits import HttpLimits
 from freehold.server.site import Refuse, refuse_plainly
 from tests.server.front.demo import Demo
 
+SMALL = HttpLimits(headers=4096, header_count=50, streams=50)
 QUICK = HttpLimits(headers=4096, header_count=50, streams=50, header_timeout=0.3, idle_timeout=0.4)
 
 
@@ -116,7 +117,7 @@ def start() -> Start:
     async def started(
         handler: Handler | None = None,
         *,
-        limits: HttpLimits = QUICK,
+        limits: HttpLimits = SMALL,
         tls: ssl.SSLContext | None = None,
         refuse: Refuse = refuse_plainly,
     ) -> AsyncGenerator[Running]:
@@ -138,6 +139,13 @@ def start() -> Start:
 
 @pytest.fixture
 async def front(start: Start) -> AsyncIterator[Running]:
-    """A front with the demo handler and quick limits."""
+    """A front with the demo handler and small limits."""
     async with start() as running:
+        yield running
+
+
+@pytest.fixture
+async def hasty(start: Start) -> AsyncIterator[Running]:
+    """The same with times that run out within a test."""
+    async with start(limits=QUICK) as running:
         yield running

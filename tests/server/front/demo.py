@@ -112,7 +112,7 @@ class Demo:
                 sink = await outgoing.start(200, EVENTS)
                 piece = b"x" * 65_536
                 try:
-                    for _ in range(4_000):
+                    for _ in range(1_000):
                         await sink.send(piece)
                         self.sent += len(piece)
                         await asyncio.sleep(0)

@@ -85,11 +85,15 @@ class Client:
         return cast("dict[str, str]", dict(head.headers)), body
 
 
-@pytest.fixture
-async def client(front: Running) -> Client:
-    client = Client(await front.connect())
+async def meet(running: Running) -> Client:
+    client = Client(await running.connect())
     await client.begin()
     return client
+
+
+@pytest.fixture
+async def client(front: Running) -> Client:
+    return await meet(front)
 
 
 async def test_the_request_arrives_untouched(client: Client) -> None:
@@ -181,24 +185,25 @@ async def test_the_client_drops_the_connection(front: Running, client: Client) -
     await front.demo.until("gone: respond refused")
 
 
-async def test_a_reader_that_opens_no_window_bounds_memory_and_is_let_go(front: Running, client: Client) -> None:
+async def test_a_reader_that_opens_no_window_bounds_memory_and_is_let_go(hasty: Running) -> None:
+    client = await meet(hasty)
     client.acknowledges = False
     stream = await client.ask("GET", "/flood")
     reset = await client.until(StreamReset, stream)
     assert reset.error_code == ErrorCodes.CANCEL
-    await front.demo.until("flood: gone")
-    assert front.demo.sent <= 65_536
+    await hasty.demo.until("flood: gone")
+    assert hasty.demo.sent <= 65_536
 
 
-async def test_a_reader_that_never_reads_is_let_go(front: Running) -> None:
-    client = Client(await front.connect())
+async def test_a_reader_that_never_reads_is_let_go(hasty: Running) -> None:
+    client = Client(await hasty.connect())
     await client.begin({SettingCodes.INITIAL_WINDOW_SIZE: 2**31 - 1})
     client.h2.increment_flow_control_window(2**31 - 1 - 65_535)
     await client.flush()
     client.raw.stop_reading()
     await client.ask("GET", "/flood")
-    await front.demo.until("flood: gone")
-    assert front.demo.sent < 20_000_000
+    await hasty.demo.until("flood: gone")
+    assert hasty.demo.sent < 20_000_000
 
 
 async def test_a_body_nobody_asked_for_stops_at_the_window(front: Running, client: Client) -> None:
@@ -245,11 +250,12 @@ async def test_nonsense_ends_the_connection(front: Running) -> None:
     await raw.until_closed()
 
 
-async def test_idle_and_stalled(front: Running, client: Client) -> None:
+async def test_idle_and_stalled(hasty: Running) -> None:
+    client = await meet(hasty)
     stream = await client.ask("POST", "/echo", body=b"he", end=False)
     reset = await client.until(StreamReset, stream)
     assert reset.error_code == ErrorCodes.CANCEL
-    await front.demo.until("echo: gone")
+    await hasty.demo.until("echo: gone")
     ended = await client.until(ConnectionTerminated)
     assert ended.error_code == ErrorCodes.NO_ERROR
 

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from freehold.server.http import Incoming
+from freehold.server.http import Incoming, Outgoing
 from freehold.server.http1 import Http1Connection
 from freehold.server.limits import Gate, HttpLimits
 from freehold.server.site import Answer
@@ -104,8 +104,8 @@ async def test_what_never_ends_is_not_kept(front: Running, endless: bytes) -> No
     assert answer.startswith((b"HTTP/1.1 431 ", b"HTTP/1.1 400 ")), answer
 
 
-async def test_unfinished_headers_time_out_however_fast_they_drip(front: Running) -> None:
-    raw = await front.connect()
+async def test_unfinished_headers_time_out_however_fast_they_drip(hasty: Running) -> None:
+    raw = await hasty.connect()
     await raw.send(b"GET / HTTP/1.1\r\nHost: h\r\n")
 
     async def drip() -> None:
@@ -119,41 +119,41 @@ async def test_unfinished_headers_time_out_however_fast_they_drip(front: Running
 
 
 @pytest.mark.parametrize("first", [b"", b"PRI * HTTP/2.0\r\n"])
-async def test_a_connection_that_says_nothing_is_closed(front: Running, first: bytes) -> None:
-    raw = await front.connect()
+async def test_a_connection_that_says_nothing_is_closed(hasty: Running, first: bytes) -> None:
+    raw = await hasty.connect()
     await raw.send(first)
     assert await raw.until_closed() in {b"", b"<reset>"}
 
 
-async def test_an_idle_connection_is_closed(front: Running) -> None:
-    raw = await front.connect()
+async def test_an_idle_connection_is_closed(hasty: Running) -> None:
+    raw = await hasty.connect()
     await raw.send(GET % b"/echo")
     await raw.answer()
     assert await raw.until_closed() == b""
 
 
-async def test_a_body_that_stops_coming(front: Running) -> None:
-    raw = await front.connect()
+async def test_a_body_that_stops_coming(hasty: Running) -> None:
+    raw = await hasty.connect()
     await raw.send(b"POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhe")
     assert (await raw.until_closed()).startswith(b"HTTP/1.1 408 ")
-    await front.demo.until("echo: gone")
+    await hasty.demo.until("echo: gone")
 
 
-async def test_a_silent_handler_is_not_idle(front: Running) -> None:
-    raw = await front.connect()
+async def test_a_silent_handler_is_not_idle(hasty: Running) -> None:
+    raw = await hasty.connect()
     await raw.send(GET % b"/hold")
     await asyncio.sleep(QUICK.idle_timeout * 1.5)
-    front.demo.gate.set()
+    hasty.demo.gate.set()
     assert (await raw.answer())[0].startswith(b"HTTP/1.1 200 ")
 
 
-async def test_a_reader_that_never_reads_bounds_memory_and_is_let_go(front: Running) -> None:
-    raw = await front.connect()
+async def test_a_reader_that_never_reads_bounds_memory_and_is_let_go(hasty: Running) -> None:
+    raw = await hasty.connect()
     raw.stop_reading()
     await raw.send(GET % b"/flood")
-    await front.demo.until("flood: gone")
-    # What the kernel's socket buffers take, and no more; the handler had 250 MiB to send.
-    assert front.demo.sent < 20_000_000
+    await hasty.demo.until("flood: gone")
+    # What the kernel's socket buffers take, and no more; the handler had 62 MiB to send.
+    assert hasty.demo.sent < 20_000_000
 
 
 async def test_a_slow_reader_gets_everything(front: Running) -> None:
@@ -166,7 +166,7 @@ async def test_a_slow_reader_gets_everything(front: Running) -> None:
             piece = await raw.reader.read(4_000_000)
             got += len(piece)
             tail = (tail + piece)[-16:]
-    assert got > 4_000 * 65_536
+    assert got > 1_000 * 65_536
 
 
 async def test_too_many_open_exchanges(start: Start) -> None:
@@ -203,3 +203,21 @@ async def test_two_slow_readers_do_not_stop_a_third(front: Running) -> None:
     quick = await front.connect()
     await quick.send(GET % b"/echo")
     assert (await quick.answer())[0].startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_slow_reader_of_a_whole_large_answer_is_not_idle(start: Start) -> None:
+    body = b"x" * 30_000_000
+
+    async def handle(incoming: Incoming, outgoing: Outgoing) -> None:
+        outgoing.respond(200, [], body)
+
+    async with start(handle, limits=HttpLimits(idle_timeout=0.2)) as running:
+        raw = await running.connect()
+        await raw.send(GET % b"/")
+        await raw.until(b"\r\n\r\n")
+        got = 0
+        while got < len(body):
+            piece = await raw.reader.read(2_000_000)
+            assert piece, "cut off"
+            got += len(piece)
+            await asyncio.sleep(0.001)
