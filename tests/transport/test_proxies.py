@@ -146,7 +146,7 @@ async def test_a_proxy_that_does_not_answer_is_a_timeout() -> None:
             host="h.example",
             port=443,
             proxy=f"http://127.0.0.1:{proxy.port}",
-            timeouts=Timeouts(connect=0.03),
+            timeouts=Timeouts(connect=0.15),
         )
         with pytest.raises(PhaseTimeoutError) as caught:
             await exchange(client, endpoint)

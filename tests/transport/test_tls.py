@@ -136,7 +136,7 @@ async def test_a_handshake_has_the_limit_of_connecting() -> None:
         await peer.gone()
 
     async with upstream(handle) as server, Client(resolver=named) as client:
-        endpoint = server.endpoint(**SECURE, timeouts=Timeouts(connect=0.03))
+        endpoint = server.endpoint(**SECURE, timeouts=Timeouts(connect=0.15))
         with pytest.raises(PhaseTimeoutError) as caught:
             await exchange(client, endpoint)
         assert (caught.value.phase, caught.value.sent) == ("tls", False)
@@ -147,6 +147,26 @@ async def test_a_body_that_ends_with_a_proper_end_of_tls_is_whole(authority: Aut
     handler = answering(b"HTTP/1.1 200 OK\r\n\r\nall of it", close=True)
     async with upstream(handler, authority.context) as server, Client(resolver=named) as client:
         assert await exchange(client, server.endpoint(**SECURE, ca_file=authority.ca_file)) == b"all of it"
+
+
+async def test_a_slow_reader_gets_all_that_was_sent_before_the_upstream_closed(authority: Authority) -> None:
+    async def handle(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 1000000\r\n\r\n")
+        for _ in range(20):
+            await peer.send(b"x" * 50_000)
+            await asyncio.sleep(0)
+        peer.writer.transport.abort()
+
+    async with upstream(handle, authority.context) as server, Client(resolver=named) as client:
+        endpoint = server.endpoint(**SECURE, ca_file=authority.ca_file)
+        for _ in range(5):
+            answer = await client.send(endpoint, "GET", "/", [])
+            received = 0
+            async for data in answer:
+                received += len(data)
+                await asyncio.sleep(0.005)
+            assert received == 1_000_000
 
 
 async def half_then_cut(peer: Peer) -> None:

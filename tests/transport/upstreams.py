@@ -118,6 +118,15 @@ async def upstream(handler: Handler, context: ssl.SSLContext | None = None) -> A
             await asyncio.wait(self.tasks, timeout=1)
 
 
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until something holds that follows soon from what was done, however busy the machine is."""
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.002)
+    raise AssertionError("it did not come true")
+
+
 def answering(*answers: bytes, close: bool = False) -> Handler:
     """Answer each request with the next of these bytes, the last one again and again."""
 

@@ -63,6 +63,7 @@ class Connection(asyncio.Protocol):
         "_ended_properly",
         "_eof",
         "_fed",
+        "_flow",
         "_head_only",
         "_interim",
         "_keep",
@@ -111,6 +112,7 @@ class Connection(asyncio.Protocol):
         self._on_idle = on_idle
         self._on_closed = on_closed
         self._transport: asyncio.Transport | None = None
+        self._flow: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
@@ -282,14 +284,22 @@ class Connection(asyncio.Protocol):
     def _resume_reading(self) -> None:
         self._reading_paused = False
         self._last = self._loop.time()  # the silence was ours
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+        if self._flow is not None and not self._flow.is_closing():
+            self._flow.resume_reading()
 
     # What the event loop does.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Part of asyncio.Protocol."""
-        self._transport = cast("asyncio.Transport", transport)
+        self._transport = self._flow = cast("asyncio.Transport", transport)
+
+    def secured(self, transport: asyncio.Transport, flow: asyncio.Transport) -> None:
+        """Made over TLS; `flow` is the TCP transport below, which is the one to pause.
+
+        Pausing uvloop's TLS transport loses data: what waits there undecrypted is dropped when the peer closes.
+        """
+        self._transport = transport
+        self._flow = flow
 
     def data_received(self, data: bytes) -> None:
         """Part of asyncio.Protocol."""
@@ -325,12 +335,9 @@ class Connection(asyncio.Protocol):
                         self._refuse(f"its chunk extensions or trailers are larger than {MAX_HEAD} bytes")
             case "body":
                 self._silent = 0
-                if self._buffered > HIGH_WATER and not self._reading_paused and self._transport is not None:
-                    if self._discarding:
-                        self.abort()
-                        return
+                if self._buffered > HIGH_WATER and not self._reading_paused and self._flow is not None:
                     self._reading_paused = True
-                    self._transport.pause_reading()
+                    self._flow.pause_reading()
             case "done" if self._discarding:
                 self._become_idle()
             case _:
@@ -376,7 +383,7 @@ class Connection(asyncio.Protocol):
                 self.state = "closed"
             case "done" | "closed":
                 pass
-        self._transport = None
+        self._transport = self._flow = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -7,6 +7,7 @@ import errno
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from freehold.transport.addresses import check_public, parse_address, resolve
 from freehold.transport.connection import Connection
@@ -19,6 +20,8 @@ Resolver = Callable[[str, int], Awaitable[tuple[str, ...]]]
 
 # RFC 8305, 5: the time one address gets before the next is tried beside it.
 _ATTEMPT_DELAY = 0.25
+
+P = TypeVar("P", bound=asyncio.Protocol)
 
 
 class Dialer:
@@ -87,20 +90,12 @@ class Dialer:
         if self._proxy is not None:
             return await self._dial_through_proxy(make, loop, attempt)
         sock = await _connect(loop, await self._addresses(), endpoint.port)
-        if self._context is not None:
-            attempt.phase = "tls"
-        try:
-            _, connection = await loop.create_connection(
-                make,
-                sock=sock,
-                ssl=self._context,
-                server_hostname=None if self._context is None else endpoint.host,
-                ssl_shutdown_timeout=None if self._context is None else 1.0,
-            )
-        except BaseException:
-            sock.close()
-            raise
-        return connection
+        if self._context is None:
+            return (await _open(loop, sock, make))[1]
+        attempt.phase = "tls"
+        transport, quiet = await _open(loop, sock, _Quiet)
+        quiet.check(transport)
+        return await self._secure(make, loop, transport, transport)
 
     async def _dial_through_proxy(
         self, make: Callable[[], Connection], loop: asyncio.AbstractEventLoop, attempt: _Attempt
@@ -113,37 +108,46 @@ class Dialer:
             target = (await self._addresses())[0]
         attempt.phase = "proxy"
         sock = await _connect(loop, await self._resolve(proxy.host, proxy.port), proxy.port)
-        proxy_name = f"{proxy.host}:{proxy.port}"
-        tunnels = self._tunnels
-        try:
-            transport, protocol = await loop.create_connection(
-                (lambda: Tunnel(proxy_name)) if tunnels else make,
-                sock=sock,
-                ssl=self._proxy_context,
-                server_hostname=None if self._proxy_context is None else proxy.host,
-            )
-        except BaseException:
-            sock.close()
-            raise
-        if isinstance(protocol, Connection):
-            return protocol
+        first: Tunnel | Connection = Tunnel(f"{proxy.host}:{proxy.port}") if self._tunnels else make()
+        if self._proxy_context is None:
+            flow, _ = await _open(loop, sock, lambda: first)
+            transport = flow
+        else:
+            flow, quiet = await _open(loop, sock, _Quiet)
+            quiet.check(flow)
+            transport = await _start_tls(loop, flow, first, self._proxy_context, proxy.host)
+            if isinstance(first, Connection):
+                first.secured(transport, flow)
+            else:
+                first.connection_made(transport)
+        if isinstance(first, Connection):
+            return first
         try:
             host = f"[{target}]" if ":" in target else target
-            transport = await protocol.open(f"{host}:{endpoint.port}", proxy_authorization(proxy))
-            connection = make()
-            if self._context is None:
-                transport.set_protocol(connection)
-                connection.connection_made(transport)
-                return connection
-            attempt.phase = "tls"
-            secured = await loop.start_tls(
-                transport, connection, self._context, server_hostname=endpoint.host, ssl_shutdown_timeout=1.0
-            )
-            if secured is not None:  # None: lost already; sending on it says so
-                connection.connection_made(secured)
+            await first.open(f"{host}:{endpoint.port}", proxy_authorization(proxy))
         except BaseException:
             transport.abort()
             raise
+        if self._context is not None:
+            attempt.phase = "tls"
+            return await self._secure(make, loop, transport, flow)
+        connection = make()
+        transport.set_protocol(connection)
+        connection.secured(transport, flow)
+        return connection
+
+    async def _secure(
+        self,
+        make: Callable[[], Connection],
+        loop: asyncio.AbstractEventLoop,
+        transport: asyncio.Transport,
+        flow: asyncio.Transport,
+    ) -> Connection:
+        """TLS with the upstream over an open transport."""
+        assert self._context is not None  # noqa: S101 (as above)
+        connection = make()
+        secured = await _start_tls(loop, transport, connection, self._context, self._endpoint.host)
+        connection.secured(secured, flow)
         return connection
 
     async def _addresses(self) -> tuple[str, ...]:
@@ -154,6 +158,22 @@ class Dialer:
         return addresses
 
 
+class _Quiet(asyncio.Protocol):
+    """Holds a connection until TLS begins; who speaks first there does not speak TLS."""
+
+    def __init__(self) -> None:
+        self._spoke = False
+
+    def data_received(self, data: bytes) -> None:  # noqa: ARG002 (asyncio passes it)
+        self._spoke = True
+
+    def check(self, transport: asyncio.Transport) -> None:
+        """Raises ssl.SSLError when the other side has spoken: a handshake would wait for what is already lost."""
+        if self._spoke:
+            transport.abort()
+            raise ssl.SSLError(1, "the upstream spoke first")
+
+
 class _Attempt:
     """How far dialling came, for the error's sake."""
 
@@ -161,6 +181,35 @@ class _Attempt:
 
     def __init__(self) -> None:
         self.phase: Phase = "connect"
+
+
+async def _open(
+    loop: asyncio.AbstractEventLoop, sock: socket.socket, make: Callable[[], P]
+) -> tuple[asyncio.Transport, P]:
+    """A transport and protocol over a connected socket."""
+    try:
+        return await loop.create_connection(make, sock=sock)
+    except BaseException:
+        sock.close()
+        raise
+
+
+async def _start_tls(
+    loop: asyncio.AbstractEventLoop,
+    transport: asyncio.Transport,
+    protocol: asyncio.Protocol,
+    context: ssl.SSLContext,
+    host: str,
+) -> asyncio.Transport:
+    """TLS over an open transport, which is closed when that fails."""
+    try:
+        secured = await loop.start_tls(transport, protocol, context, server_hostname=host, ssl_shutdown_timeout=1.0)
+    except BaseException:
+        transport.abort()
+        raise
+    if secured is None:
+        raise ConnectionResetError(errno.ECONNRESET, "closed during the handshake")
+    return secured
 
 
 async def _connect(loop: asyncio.AbstractEventLoop, addresses: Sequence[str], port: int) -> socket.socket:
@@ -230,8 +279,10 @@ def _translate(error: OSError, phase: Phase, host: str) -> TransportError:
                 host=host,
             )
         case ssl.SSLError():
+            # Unset on errors that are not OpenSSL's own.
+            reason = getattr(error, "reason", None) or error.strerror
             return TlsError(
-                f"the TLS handshake with {host} failed ({error.reason or 'no reason given'}); "
+                f"the TLS handshake with {host} failed ({reason}); "
                 "check that the address speaks TLS and whether it wants a client certificate",
                 phase="tls",
                 host=host,

@@ -60,8 +60,8 @@ class Tunnel(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def open(self, authority: str, authorization: str | None) -> asyncio.Transport:
-        """Ask for a tunnel to `authority`; the transport it then runs over.
+    async def open(self, authority: str, authorization: str | None) -> None:
+        """Ask for a tunnel to `authority`.
 
         Raises:
             ProxyError: the proxy refused, or answered something else.
@@ -84,7 +84,6 @@ class Tunnel(asyncio.Protocol):
             raise self._error(f"refused the tunnel with status {status}", status)
         if rest:
             raise self._error("sent bytes before the tunnel was used", status)
-        return transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Part of asyncio.Protocol."""
