@@ -189,20 +189,25 @@ class ChatDecoder:
 
     def _plain(self, chunk: JsonObject) -> list[Event] | None:
         """The fast path: one more piece of the open text and nothing else. None where there is more to it."""
-        match chunk.get("choices"):
-            case [{"delta": dict(delta), "finish_reason": None} as choice]:
-                state = self._choices.get(cast("int", choice.get("index", 0)))
-            case _:
-                return None
-        if state is None or state.ended or not state.place or choice.get("logprobs") or chunk.get("usage"):
+        choices = chunk.get("choices")
+        if not isinstance(choices, list) or len(choices) != 1 or chunk.get("usage") or "error" in chunk:
+            return None
+        choice = choices[0]
+        if not isinstance(choice, dict) or choice.get("finish_reason") is not None or choice.get("logprobs"):
+            return None
+        delta = choice.get("delta")
+        number = choice.get("index", 0)
+        state = self._choices.get(number) if isinstance(number, int) else None
+        if state is None or state.ended or not state.place or not isinstance(delta, dict):
             return None
         place = state.place
         text = delta.get(place)
-        if not isinstance(text, str) or not text or "error" in chunk:
+        if not isinstance(text, str) or not text:
             return None
-        for name, value in delta.items():
-            if value and name not in {place, "role"}:
-                return None
+        if len(delta) > 1:
+            for name, value in delta.items():
+                if value and name not in {place, "role"}:
+                    return None
         del delta[place]
         rest = Extra(LANGUAGE, chunk)
         return [TextDelta(index=state.open[-1], text=text, choice=state.number, rest=rest)]
