@@ -19,7 +19,7 @@ from typing import Self
 import msgspec
 
 from freehold.config import Account, Config, Probe, load
-from freehold.errors import ConfigError
+from freehold.errors import CallerError, ConfigError
 from freehold.exchange.places import Places
 from freehold.exchange.record import Spool
 from freehold.exchange.road import Road, Snapshot
@@ -159,7 +159,8 @@ class Service:
         resolver = Places(config, names, codecs=CODECS, prices=price_row, clock=self._clock.time, environ=self.environ)
         # Making every stated target ready now finds what is wrong with an account before a request does.
         for named in names.targets():
-            resolver.place(named)
+            with contextlib.suppress(CallerError):  # a model that nobody can be asked for here; the caller is told
+                resolver.place(named)
         return Serving(
             snapshot=Snapshot(number=number, resolver=resolver, max_attempts=config.limits.attempts),
             names=names,

@@ -21,13 +21,16 @@ def command(
     config: Annotated[str | None, typer.Option("--config", metavar="FILE", help="The configuration file.")] = None,
     listen: Annotated[str | None, typer.Option(help="Address of the data plane instead of the file's.")] = None,
     admin_listen: Annotated[str | None, typer.Option(help="Address of the control plane.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes that serve the data plane; one for now.", min=1, max=1)] = 1,
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="Answer from emulated clouds on this machine; no account is needed.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the addresses as one JSON object.")] = False,
 ) -> None:
     """Serve every protocol on one port; SIGHUP reloads the configuration, SIGTERM finishes streams and stops."""
+    del workers  # stated so that a unit file need not change when there are more
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         if sandbox:
             from freehold.cli.sandbox import serve_with_sandbox
@@ -77,5 +80,3 @@ def announce(service: Service, *, as_json: bool) -> None:
 def _joined(address: tuple[str, int]) -> str:
     host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-

@@ -27,9 +27,10 @@ from freehold.ir import (
     UsageDelta,
 )
 from freehold.ir.fold import fold, merge_usage, unfold
-from freehold.protocols.codec import CONTENT_TYPE_OF_FRAMING, Framing, StreamDecoder, WireResponse
+from freehold.protocols.codec import CONTENT_TYPE_OF_FRAMING, Frame, Framing, StreamDecoder, WireResponse
 from freehold.providers.prices import cost
 from freehold.transport.framing import FrameParser, FrameWriter, frame_parser, frame_writer
+from freehold.transport.framing.sse import write_sse
 
 if TYPE_CHECKING:
     from freehold.exchange.door import Sink
@@ -175,9 +176,13 @@ class Answering:
         parser: FrameParser = frame_parser(framing)
         watch = self.watch
         begun = False
+        hide = self._hides_usage()
         try:
             async for data in self.answer:
-                events = [event for frame in parser.feed(data) for event in decoder.feed(frame)]
+                if hide:
+                    events, data = _without_usage(parser.feed(data), decoder)  # noqa: PLW2901 -- what is passed on
+                else:
+                    events = [event for frame in parser.feed(data) for event in decoder.feed(frame)]
                 watch.see(events)
                 begun = begun or bool(events)
                 yield events, data
@@ -198,6 +203,14 @@ class Answering:
                 watch.see(events)
         if events:
             yield events, b""
+
+    def _hides_usage(self) -> bool:
+        """Whether the road asked for usage that this client did not, on a stream that passes as it is."""
+        return (
+            self.prepared.lane == "tunnel"
+            and self.prepared.target.codec.name == "openai-chat"
+            and not self.journey.seen.usage
+        )
 
     async def _stream(self, framing: Framing) -> None:
         journey = self.journey
@@ -368,7 +381,19 @@ class _Translation:
         return self._writer.close()
 
     def losses(self) -> tuple[Loss, ...]:
-        return tuple(self._encoder.losses)
+        return tuple(dict.fromkeys(self._encoder.losses))
+
+
+def _without_usage(frames: list[Frame], decoder: StreamDecoder) -> tuple[list[Event], bytes]:
+    """The events of some frames, and their bytes without those frames that hold nothing but usage."""
+    events: list[Event] = []
+    kept: list[bytes] = []
+    for frame in frames:
+        batch = decoder.feed(frame)
+        events.extend(batch)
+        if not batch or not all(isinstance(event, UsageDelta) for event in batch):
+            kept.append(write_sse(frame))
+    return events, b"".join(kept)
 
 
 def _said_something(held: list[tuple[list[Event], bytes]]) -> bool:

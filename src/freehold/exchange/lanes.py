@@ -11,6 +11,7 @@ Tunnel and same-language say the same thing; a test holds them equal.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from typing import Literal
@@ -40,6 +41,23 @@ _STREAM_IN_PATH = ("/converse-stream", "/invoke-with-response-stream", ":streamG
 # Clients of these protocols name the model in the body; everybody else's path does.
 _MODEL_IN_BODY = frozenset({"openai-chat", "openai-responses", "openai-embeddings", "anthropic-messages"})
 
+_PASSED_HEADERS: dict[str, frozenset[str]] = {
+    "anthropic-messages": frozenset({"anthropic-version", "anthropic-beta"}),
+    "openai-chat": frozenset({"openai-beta"}),
+    "openai-responses": frozenset({"openai-beta"}),
+    "azure-openai": frozenset({"openai-beta"}),
+    "bedrock-invoke": frozenset(
+        {
+            "x-amzn-bedrock-guardrailidentifier",
+            "x-amzn-bedrock-guardrailversion",
+            "x-amzn-bedrock-trace",
+            "x-amzn-bedrock-performanceconfig-latency",
+            "x-amzn-bedrock-service-tier",
+        }
+    ),
+}
+"""The request headers that are part of a protocol; nothing else of a client's head ever crosses."""
+
 SEAL_MARK = b"fh1."
 """If a body holds this anywhere, a seal may have to be opened, so it can not pass unread."""
 _OPTIONS_MARK = b'"freehold"'
@@ -48,14 +66,15 @@ _STATE_FIELDS = ("previous_response_id", "conversation", "background")
 
 
 class Glance(msgspec.Struct, frozen=True):
-    """What must be known of every request: the model it names and whether it wants a stream.
+    """What must be known of every request: the model it names, whether it wants a stream, and usage in it.
 
-    `fields` are the body's top-level values as bytes, None where the body is not a JSON object (its codec will say so).
+    `fields` are the body's top-level values as bytes.
     """
 
     model: str
     stream: bool
-    fields: dict[str, msgspec.Raw] | None
+    fields: dict[str, msgspec.Raw]
+    usage: bool = False
 
 
 def glance(codec: str, wire: WireRequest) -> Glance:
@@ -74,7 +93,18 @@ def glance(codec: str, wire: WireRequest) -> Glance:
     model = _text(fields, "model")
     if not model:
         raise CallerError("model must be a string: the name of a model", param="model")
-    return Glance(model, _is_true(fields, codec), fields)
+    stream = _is_true(fields, codec)
+    usage = stream and b'"include_usage"' in wire.body and _wants_usage(fields.get("stream_options"))
+    return Glance(model, stream, fields, usage)
+
+
+def _wants_usage(options: msgspec.Raw | None) -> bool:
+    if options is None:
+        return False
+    try:
+        return msgspec.json.decode(options, type=_StreamOptions).include_usage
+    except msgspec.DecodeError:
+        return False
 
 
 def _is_true(fields: dict[str, msgspec.Raw], codec: str) -> bool:
@@ -92,6 +122,10 @@ def _text(fields: dict[str, msgspec.Raw], name: str) -> str:
         return msgspec.json.decode(raw, type=str)
     except msgspec.DecodeError:
         return ""
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool = False
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,12 +150,16 @@ def tunnel(wire: WireRequest, seen: Glance, target: Target, operation: Operation
     """The request with another model's name and the provider's own edits. None where state forbids the tunnel."""
     fields = seen.fields
     name = target.codec.name
-    if fields is None or (name in _MODEL_IN_BODY and "model" not in fields):
+    if name in _MODEL_IN_BODY and "model" not in fields:
         return None  # Vertex clients name the model in the path only; other targets want it in the body
     body = wire.body
     if name in _MODEL_IN_BODY and seen.model != target.model:
         fields = {**fields, "model": msgspec.Raw(msgspec.json.encode(target.model))}
         body = msgspec.json.encode(fields)
+    if name == "openai-chat" and seen.stream and not seen.usage:
+        # The record needs the figure; `answers` takes it out again for a client that did not ask.
+        fields = {**fields, "stream_options": _with_usage(fields.get("stream_options"))}
+        body = msgspec.json.encode({**fields, "model": msgspec.Raw(msgspec.json.encode(target.model))})
     if name == "openai-responses":
         stateless = _stateless(fields)
         if stateless is not fields:
@@ -134,14 +172,33 @@ def tunnel(wire: WireRequest, seen: Glance, target: Target, operation: Operation
     outgoing = WireRequest(
         method=wire.method,
         path=path,
-        query=wire.query,
-        headers=wire.headers,
+        query=_passed_query(name, wire.query, stream=seen.stream),
+        headers=tuple(pair for pair in wire.headers if pair[0] in _PASSED_HEADERS.get(name, ())),
         body=body,
         operation=operation,
         model=target.model,
         stream=seen.stream,
     )
     return _edited(target, "tunnel", outgoing, ())
+
+
+_OPTIONS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def _with_usage(options: msgspec.Raw | None) -> msgspec.Raw:
+    """`stream_options` with `include_usage`."""
+    known: dict[str, msgspec.Raw] = {}
+    if options is not None:
+        with contextlib.suppress(msgspec.DecodeError):  # null, or nonsense that the provider need not see
+            known = _OPTIONS.decode(options)
+    return msgspec.Raw(msgspec.json.encode({**known, "include_usage": msgspec.Raw(b"true")}))
+
+
+def _passed_query(codec: str, query: str, *, stream: bool) -> str:
+    """What of a query belongs to the protocol; keys and API versions are the client's own business with us."""
+    if codec == "gemini-generate" and stream:
+        return "alt=sse"
+    return "beta=true" if codec == "anthropic-messages" and "beta=true" in query.split("&") else ""
 
 
 def _stateless(fields: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
@@ -163,7 +220,7 @@ def _stateless(fields: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
 
 def refuse_state(client: Codec, seen: Glance) -> None:
     """Raises CallerError where the request leans on state that a Responses server would have to keep."""
-    if client.name not in {"openai-responses", "azure-openai"} or seen.fields is None:
+    if client.name not in {"openai-responses", "azure-openai"}:
         return
     for name in _STATE_FIELDS:
         raw = seen.fields.get(name)

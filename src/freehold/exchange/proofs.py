@@ -22,7 +22,6 @@ from freehold.ir import (
     Event,
     Extra,
     Generate,
-    JsonObject,
     Language,
     Loss,
     Media,
@@ -37,8 +36,9 @@ from freehold.ir import (
     Text,
     TextDelta,
     ToolCall,
+    parse_object,
+    write_json,
 )
-from freehold.ir.fold import merge_extra
 
 SEAL_PREFIX = "fh1."
 """How every seal begins, whatever slot it travels in."""
@@ -72,7 +72,8 @@ class _Payload(msgspec.Struct, frozen=True, array_like=True):
     kind: Literal["reasoning", "redacted", "text", "call", "media"]
     text: str
     proof: str
-    extra: JsonObject | None
+    extra: bytes
+    """The fields that rode along, as JSON; empty for none."""
 
 
 _DECODER = msgspec.msgpack.Decoder(_Payload)
@@ -88,17 +89,17 @@ def _sealing(sealer: Sealer, project: str) -> _Seal:
 
 
 def _payload(part: Text | Reasoning | ToolCall | Media, proof: Proof, maker: Maker) -> _Payload:
-    extra = part.extra.fields if isinstance(part, Reasoning) and part.extra is not None else None
+    extra = write_json(part.extra.fields) if isinstance(part, Reasoning) and part.extra is not None else b""
     match part:
         case Reasoning():
             kind = "redacted" if part.redacted else "reasoning"
             return _Payload(proof.origin, maker.provider, maker.family, kind, part.text, proof.value, extra)
         case Text():
-            return _Payload(proof.origin, maker.provider, maker.family, "text", "", proof.value, None)
+            return _Payload(proof.origin, maker.provider, maker.family, "text", "", proof.value, b"")
         case ToolCall():
-            return _Payload(proof.origin, maker.provider, maker.family, "call", "", proof.value, None)
+            return _Payload(proof.origin, maker.provider, maker.family, "call", "", proof.value, b"")
         case Media():
-            return _Payload(proof.origin, maker.provider, maker.family, "media", "", proof.value, None)
+            return _Payload(proof.origin, maker.provider, maker.family, "media", "", proof.value, b"")
 
 
 def seal_response(response: Response, client: Language, maker: Maker, sealer: Sealer, project: str) -> Response:
@@ -343,9 +344,9 @@ class _Opener:
 
     def _extra(self, payload: _Payload) -> Extra | None:
         language = self.languages.get(payload.language)
-        if payload.extra is None or language is None:
+        if not payload.extra or language is None:
             return None
-        return merge_extra(None, Extra(language, payload.extra))
+        return Extra(language, parse_object(payload.extra))
 
     def _attach(self, proof: Proof, parts: list[Part]) -> None:
         """Give the proof back to the text or picture before it, else to an empty text (Gemini accepts both)."""

@@ -141,7 +141,7 @@ class Journey:
         self.door = door
         self.snapshot = snapshot
         self.now = road.clock.monotonic
-        self.seen = Glance("", stream=False, fields=None)
+        self.seen = Glance("", stream=False, fields={})
         self._request: Request | None = None
         self._written = False
         self.answered = False
@@ -324,6 +324,8 @@ class Journey:
                 languages=self.road.languages,
             )
             request, losses = opened.request, opened.losses
+            if seen.stream and not request.stream_usage:
+                request = msgspec.structs.replace(request, stream_usage=True)
             if target.codec.name in {"openai-responses", "azure-openai"}:
                 request = stateless(request)
         return encode(request, target, arrival.codec, losses)
@@ -357,7 +359,12 @@ class Journey:
     async def _send(self, prepared: Prepared) -> Answer:
         target, wire = prepared.target, prepared.wire
         path, query = target.locate(wire)
-        headers = [("content-type", "application/json"), *target.headers, *_protocol_headers(wire.headers)]
+        said = {name for name, _ in wire.headers}
+        headers = [
+            ("content-type", "application/json"),
+            *(pair for pair in target.headers if pair[0] not in said),
+            *(pair for pair in wire.headers if pair[0] != "content-type"),
+        ]
         how = target.authenticator
         grant = (
             how.granted
@@ -388,10 +395,6 @@ class Journey:
             WireResponse(status=answer.status, headers=tuple(answer.headers), body=body)
         )
         raise attempt_failed(failure)
-
-
-def _protocol_headers(headers: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
-    return [pair for pair in headers if pair[0] != "content-type"]
 
 
 def _milliseconds(seconds: float) -> float:
