@@ -46,7 +46,7 @@ from freehold.protocols.openai_responses.decoder import DONE, EVENT, NOTHING
 from freehold.protocols.openai_responses.items import cut, item_fields, opens_item
 from freehold.protocols.openai_responses.language import LANGUAGE, NAME, ours, usable
 from freehold.protocols.openai_responses.residual import restore
-from freehold.protocols.openai_responses.response import completed_call, proof_item, said, started
+from freehold.protocols.openai_responses.response import completed_call, drop_finish, proof_item, said, started
 from freehold.protocols.openai_responses.transcript import (
     ANNOTATION_ADDED,
     ARGUMENTS_DONE,
@@ -397,8 +397,7 @@ class ResponsesEncoder:
         self._close_message()
         if ours(event.extra) is None:
             self._losses.drop_extra(event.extra, "choices[0]")
-        if event.finish is not None and event.finish.stop_sequence is not None:
-            self._losses.add("choices[0].finish.stop_sequence", "dropped", "accounting", f"{NAME} does not name it")
+        drop_finish(event.finish, self._losses)
         self._script.foretell("", [event], {})
 
     def _usage(self, event: UsageDelta) -> None:

@@ -6,6 +6,7 @@ One input item is one message.  A bare string in `input` is a message without ex
 from __future__ import annotations
 
 from collections import deque
+from hashlib import sha256
 from typing import Final, assert_never, cast
 
 import msgspec
@@ -47,6 +48,9 @@ from freehold.protocols.openai_responses.residual import residual
 
 SAME_FILES: Final = frozenset({NAME, "openai-chat", "azure-openai"})
 """Languages whose file ids mean the same files."""
+
+MAX_CALL_ID: Final = 64
+"""Longest `call_id` that the API takes, in characters."""
 
 _ROLES: dict[JsonValue, Role] = {
     "system": "system",
@@ -258,7 +262,7 @@ class InputWriter:
                 return None
 
     def _result(self, result: ToolResult, path: str) -> None:
-        call = result.call_id or self._answered(result.name)
+        call = _fitting(result.call_id) or self._answered(result.name)
         parts: list[tuple[str, Part]] = [(f"{path}.parts[{index}]", part) for index, part in enumerate(result.parts)]
         output: JsonValue
         if all(isinstance(part, Text | Structured) and ours(part.extra) is None for _, part in parts) and (
@@ -295,7 +299,7 @@ class InputWriter:
             where = f"{path}.parts[{index}]"
             match part:
                 case Text() | Refusal():
-                    self._said(run, path)
+                    self._said(run, message, path)
                 case Reasoning():
                     self._reasoning(part, where)
                 case ToolCall():
@@ -318,7 +322,7 @@ class InputWriter:
         elif len(self._items) == before + 1:
             self._items[before] = carry(cast("JsonObject", self._items[before]), message.extra, self.losses, path)
 
-    def _said(self, run: list[tuple[int, Part]], path: str) -> None:
+    def _said(self, run: list[tuple[int, Part]], message: Message, path: str) -> None:
         """Texts of an earlier answer: our own items as they were, any other as plain messages."""
         first = run[0][1]
         if isinstance(first, Text | Refusal) and opens_item(first):
@@ -328,7 +332,7 @@ class InputWriter:
             where = f"{path}.parts[{index}]"
             if isinstance(part, Text):
                 self._drop_proof(part.proof, where)
-            if isinstance(part, Text | Refusal):
+            if isinstance(part, Text | Refusal) and (part.text or ours(message.extra) is not None):
                 self.losses.drop_extra(part.extra, where)
                 self._items.append({"role": "assistant", "content": part.text})
 
@@ -350,8 +354,8 @@ class InputWriter:
             made = f"call_{len(self._items)}"
             self._unnamed.append((call.name, made))
             call = msgspec.structs.replace(call, id=made)
-        if ours(call.extra) is None and not call.arguments:
-            call = msgspec.structs.replace(call, arguments="{}")
+        if ours(call.extra) is None:
+            call = msgspec.structs.replace(call, id=_fitting(call.id), arguments=call.arguments or "{}")
         self._items.append(carry(call_item(call), call.extra, self.losses, path))
 
     def _opaque(self, part: Opaque, path: str) -> None:
@@ -359,6 +363,11 @@ class InputWriter:
             self._items.append(part.value)
         else:
             self.losses.drop_opaque(part, path)
+
+
+def _fitting(call: str) -> str:
+    """A call's id, or a short name for one that the API would refuse."""
+    return call if len(call) <= MAX_CALL_ID else f"call_{sha256(call.encode()).hexdigest()[:32]}"
 
 
 def _is_instructions(message: Message) -> bool:

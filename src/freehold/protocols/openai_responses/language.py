@@ -17,14 +17,14 @@ _BOOKKEEPING = (
     "type", "object", "id", "status", "phase", "role", "content", "summary", "created_by", "item_id", "output_index",
     "agent", "caller", "namespace", "name", "description", "parameters",
     # answers
-    "created_at", "completed_at", "output_text", "next_response_ids",
+    "created_at", "completed_at", "billing", "output_text", "next_response_ids",
     # requests
     "input", "tools", "stream", "stream_options", "store", "include", "model",
 )  # fmt: skip
 
 _ACCOUNTING = (
     "annotations", "logprobs", "metadata", "client_metadata", "safety_identifier", "user", "usage", "total_tokens",
-    "input_tokens_details", "output_tokens_details", "cost", "cost_details", "is_byok", "billing", "tool_usage",
+    "input_tokens_details", "output_tokens_details", "cost", "cost_details", "is_byok", "tool_usage",
     "num_sources_used", "num_server_side_tools_used", "cost_in_usd_ticks", "server_side_tool_usage_details",
     "context_details", "prompt_cache_diagnostics", "access_programs", "input_tokens", "output_tokens", "error",
     "incomplete_details",

@@ -245,7 +245,7 @@ def write_generate(request: Generate, losses: Losses) -> JsonObject:
     if request.tools:
         _write_tools(request, body, losses)
     if request.tool_choice is not None:
-        body["tool_choice"] = _write_tool_choice(request.tool_choice, losses)
+        _choose_tools(request, request.tool_choice, body, losses)
     _put(body, "parallel_tool_calls", request.parallel_tools)
     _put(body, "max_output_tokens", _limit(request, losses))
     _put(body, "temperature", _bounded(request.temperature, 2, "temperature", losses))
@@ -345,6 +345,14 @@ def _tool_choice(choice: ToolChoice) -> JsonObject:
         return {"type": "function", "name": choice.names[0]}
     tools: list[JsonValue] = [{"type": "function", "name": name} for name in choice.names]
     return {"type": "allowed_tools", "mode": choice.mode, "tools": tools}
+
+
+def _choose_tools(request: Generate, choice: ToolChoice, body: JsonObject, losses: Losses) -> None:
+    """The API refuses a choice without tools. Where one was demanded and all had to be dropped, content is lost."""
+    if "tools" in body or request.origin == NAME:
+        body["tool_choice"] = _write_tool_choice(choice, losses)
+    elif choice.mode == "required":
+        losses.add("tool_choice", "dropped", "content", "none of the tools that must be called can be offered")
 
 
 def _write_tool_choice(choice: ToolChoice, losses: Losses) -> JsonValue:

@@ -179,14 +179,32 @@ def read_usage(wire: JsonObject) -> Usage:
         cache_write=_int(details.get("cache_write_tokens")),
         reasoning=_int(outside.get("reasoning_tokens")) if isinstance(outside, dict) else None,
     )
-    return msgspec.structs.replace(bare, extra=keep(residual(wire, usage_object(bare))))
+    # Always with an extra: it tells our own usage, where some numbers are not said, from one that must be complete.
+    return msgspec.structs.replace(bare, extra=Extra(LANGUAGE, residual(wire, _said_usage(bare))))
 
 
 # --- Writing ---------------------------------------------------------------------------------------------------------
 
 
-def usage_object(usage: Usage) -> JsonObject:
-    """Usage as this protocol writes it by itself: every number that its SDKs' models require."""
+def _said_usage(usage: Usage) -> JsonObject:
+    """Our own usage: the numbers that were said."""
+    inside: JsonObject = {}
+    if usage.cache_read is not None:
+        inside["cached_tokens"] = usage.cache_read
+    if usage.cache_write is not None:
+        inside["cache_write_tokens"] = usage.cache_write
+    written: JsonObject = {"input_tokens": usage.input_tokens}
+    if inside:
+        written["input_tokens_details"] = inside
+    written["output_tokens"] = usage.output_tokens
+    if usage.reasoning is not None:
+        written["output_tokens_details"] = {"reasoning_tokens": usage.reasoning}
+    written["total_tokens"] = (usage.input_tokens or 0) + (usage.output_tokens or 0)
+    return written
+
+
+def _full_usage(usage: Usage) -> JsonObject:
+    """Another language's usage: every number that the SDKs' models require."""
     inputs, outputs = usage.input_tokens or 0, usage.output_tokens or 0
     return {
         "input_tokens": inputs,
@@ -199,7 +217,10 @@ def usage_object(usage: Usage) -> JsonObject:
 
 def write_usage(usage: Usage | None, losses: Losses) -> JsonObject | None:
     """Usage with our own extras; null where nothing is known."""
-    return None if usage is None else carry(usage_object(usage), usage.extra, losses, "usage")
+    if usage is None:
+        return None
+    written = _full_usage(usage) if ours(usage.extra) is None else _said_usage(usage)
+    return carry(written, usage.extra, losses, "usage")
 
 
 def _object(response: Response, finish: Finish | None, output: JsonValue) -> JsonObject:
@@ -250,9 +271,18 @@ def write_response(response: Response, stamp: Stamp, request: Request | None, lo
         losses.add(f"choices[{index}]", "dropped", "content", f"{NAME} has one answer")
     losses.drop_extra(None if ours(choice.extra) is not None else choice.extra, "choices[0]")
     output = write_output(choice.parts, stamp, losses, "choices[0]")
-    if choice.finish is not None and choice.finish.stop_sequence is not None:
-        losses.add("choices[0].finish.stop_sequence", "dropped", "accounting", f"{NAME} does not name it")
+    drop_finish(choice.finish, losses)
     return finished_object(started(response, stamp, request, losses), choice.finish, output, losses)
+
+
+def drop_finish(finish: Finish | None, losses: Losses) -> None:
+    """Note what this protocol can not say of how an answer ended."""
+    if finish is None:
+        return
+    if finish.stop_sequence is not None:
+        losses.add("choices[0].finish.stop_sequence", "dropped", "accounting", f"{NAME} does not name it")
+    if finish.kind == "pause":
+        losses.add("choices[0].finish", "approximated", "behaviour", "an answer to be continued looks complete")
 
 
 def started(response: Response, stamp: Stamp, request: Request | None, losses: Losses) -> Response:
@@ -273,9 +303,12 @@ def started(response: Response, stamp: Stamp, request: Request | None, losses: L
 def finished_object(response: Response, finish: Finish | None, output: list[JsonObject], losses: Losses) -> JsonObject:
     """The response object of an answer that is complete."""
     items: list[JsonValue] = [*output]
-    if response.usage is not None:
-        losses.drop_extra(None if ours(response.usage.extra) is not None else response.usage.extra, "usage")
-    return with_echo(_object(response, finish, items), response.extra)
+    if response.usage is not None and ours(response.usage.extra) is None:
+        losses.drop_extra(response.usage.extra, "usage")
+    written = with_echo(_object(response, finish, items), response.extra)
+    if finish is not None and finish.kind == "error":
+        written["error"] = {"code": "server_error", "message": f"the model failed: {finish.raw or 'no reason given'}"}
+    return written
 
 
 def with_echo(written: JsonObject, extra: Extra | None) -> JsonObject:

@@ -83,6 +83,8 @@ SUMMARY_DONE: Final = "response.reasoning_summary_part.done"
 THOUGHT_DELTA: Final = "response.reasoning_text.delta"
 THOUGHT_DONE: Final = "response.reasoning_text.done"
 
+_LAST_OF_STATUS = {"completed": COMPLETED, "incomplete": INCOMPLETE, "failed": FAILED}
+
 LAST: Final = frozenset({COMPLETED, INCOMPLETE, FAILED, ERROR})
 """Frames after which nothing is said."""
 
@@ -364,7 +366,7 @@ class Transcript:
 
     def last_kind(self) -> str:
         """The kind of the frame that ends an answer which went well, or was cut short."""
-        return INCOMPLETE if status_of(self.finish)[0] == "incomplete" else COMPLETED
+        return _LAST_OF_STATUS[status_of(self.finish)[0]]
 
     def _foretell_error(self, payload: JsonObject) -> None:
         if self.failure is not None:
