@@ -24,6 +24,7 @@ _PRELUDE = struct.Struct(">III")
 _CRC = struct.Struct(">I")
 _LENGTH = struct.Struct(">H")
 _OVERHEAD = 16
+_MAX_KNOWN = 64  # a protocol has a dozen event types
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INTEGERS = {2: struct.Struct(">b"), 3: struct.Struct(">h"), 4: struct.Struct(">i"), 5: struct.Struct(">q")}
 
@@ -38,13 +39,15 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 class EventStreamParser:
     """Bytes of an AWS event stream in, frames out; any split of the bytes gives the same frames."""
 
-    __slots__ = ("_limit", "_need", "_pending", "_size")
+    __slots__ = ("_known", "_limit", "_need", "_pending", "_size")
 
     def __init__(self, limit: int = MAX_FRAME) -> None:
         self._limit = limit
         self._pending: list[bytes] = []
         self._size = 0
         self._need = 12  # bytes without which nothing new can be said
+        # Headers of earlier events as they came, and their event type: they repeat from message to message.
+        self._known: dict[bytes, str | None] = {}
 
     def feed(self, data: bytes) -> list[Frame]:
         """Frames completed by these bytes.
@@ -53,10 +56,24 @@ class EventStreamParser:
             FrameTooLargeError: one message is larger than the limit.
             FramingError: a checksum or a length is wrong.
         """
-        return [_frame_of(message) for message in self.feed_messages(data)]
+        known = self._known
+        frames: list[Frame] = []
+        for headers, payload in self._split(data):
+            if headers in known:
+                frames.append(Frame(data=payload, event=known[headers]))
+                continue
+            frame = _frame_of(_read_headers(headers), payload)
+            if frame.kind == "event" and len(known) < _MAX_KNOWN:
+                known[headers] = frame.event
+            frames.append(frame)
+        return frames
 
     def feed_messages(self, data: bytes) -> list[Message]:
         """As `feed`, with every header kept."""
+        return [Message(headers=_read_headers(headers), payload=payload) for headers, payload in self._split(data)]
+
+    def _split(self, data: bytes) -> list[tuple[bytes, bytes]]:
+        """Headers and payload of each message that is complete, checksums verified."""
         if self._pending:
             self._pending.append(data)
             self._size += len(data)
@@ -64,15 +81,25 @@ class EventStreamParser:
                 return []
             data = b"".join(self._pending)
             self._pending.clear()
-        messages: list[Message] = []
+        messages: list[tuple[bytes, bytes]] = []
         start, end = 0, len(data)
         self._need = 12
         while end - start >= 12:
-            total = self._read_prelude(data, start)
+            total, headers, checksum = _PRELUDE.unpack_from(data, start)
+            if crc32(data[start : start + 8]) != checksum:
+                raise _malformed("the checksum of a message's prelude is wrong")
+            if total > self._limit:
+                raise FrameTooLargeError(framing="event-stream", limit=self._limit)
+            if total < _OVERHEAD + headers:
+                raise _malformed("a message is shorter than its headers")
             if end - start < total:
                 self._need = total
                 break
-            messages.append(_read_message(data, start, total))
+            last = start + total - 4
+            if crc32(data[start:last]) != _CRC.unpack_from(data, last)[0]:
+                raise _malformed("the checksum of a message is wrong")
+            middle = start + 12 + headers
+            messages.append((data[start + 12 : middle], data[middle:last]))
             start += total
         if start < end:
             self._pending.append(data[start:])
@@ -91,17 +118,6 @@ class EventStreamParser:
                 framing="event-stream",
             )
         return []
-
-    def _read_prelude(self, data: bytes, start: int) -> int:
-        """The length of the message that starts here, checked."""
-        total, headers, checksum = _PRELUDE.unpack_from(data, start)
-        if crc32(data[start : start + 8]) != checksum:
-            raise _malformed("the checksum of a message's prelude is wrong")
-        if total > self._limit:
-            raise FrameTooLargeError(framing="event-stream", limit=self._limit)
-        if total < _OVERHEAD + headers:
-            raise _malformed("a message is shorter than its headers")
-        return total
 
 
 def write_event_stream(frame: Frame) -> bytes:
@@ -140,17 +156,16 @@ def _seal(headers: bytes, payload: bytes) -> bytes:
     return body + _CRC.pack(crc32(body))
 
 
-def _frame_of(message: Message) -> Frame:
-    headers = message.headers
+def _frame_of(headers: dict[str, HeaderValue], payload: bytes) -> Frame:
     match headers.get(":message-type", "event"):
         case "exception":
-            return Frame(data=message.payload, event=_text(headers, ":exception-type"), kind="exception")
+            return Frame(data=payload, event=_text(headers, ":exception-type"), kind="exception")
         case "error":
             text = _text(headers, ":error-message")
-            data = message.payload if text is None else text.encode()
+            data = payload if text is None else text.encode()
             return Frame(data=data, event=_text(headers, ":error-code"), kind="error")
         case _:
-            return Frame(data=message.payload, event=_text(headers, ":event-type"))
+            return Frame(data=payload, event=_text(headers, ":event-type"))
 
 
 def _text(headers: dict[str, HeaderValue], name: str) -> str | None:
@@ -158,19 +173,15 @@ def _text(headers: dict[str, HeaderValue], name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _read_message(data: bytes, start: int, total: int) -> Message:
-    end = start + total - 4
-    if crc32(data[start:end]) != _CRC.unpack_from(data, end)[0]:
-        raise _malformed("the checksum of a message is wrong")
-    headers_end = start + 12 + _CRC.unpack_from(data, start + 4)[0]
+def _read_headers(data: bytes) -> dict[str, HeaderValue]:
     try:
-        headers = _read_headers(data, start + 12, headers_end)
+        return _parse_headers(data)
     except (struct.error, IndexError, ValueError, OverflowError):
         raise _malformed("the headers of a message can not be read") from None
-    return Message(headers=headers, payload=data[headers_end:end])
 
 
-def _read_headers(data: bytes, position: int, end: int) -> dict[str, HeaderValue]:
+def _parse_headers(data: bytes) -> dict[str, HeaderValue]:
+    position, end = 0, len(data)
     headers: dict[str, HeaderValue] = {}
     while position < end:
         name_end = position + 1 + data[position]

@@ -7,6 +7,7 @@ from freehold.transport.errors import FrameTooLargeError, TruncatedFrameError
 from freehold.transport.framing.limits import MAX_FRAME, is_whole_json
 
 _BOM = b"\xef\xbb\xbf"
+_MAX_NAMES = 64
 _MAX_STRAY = 65_536
 """Bytes of lines that are not server-sent events kept for the error: an error page seldom is longer."""
 
@@ -26,6 +27,7 @@ class SseParser:
         "_begun",
         "_cr",
         "_limit",
+        "_names",
         "_newline",
         "_pending",
         "_size",
@@ -45,6 +47,7 @@ class SseParser:
         self._yielded = False
         self._stray: list[bytes] = []
         self._stray_size = 0
+        self._names: dict[bytes, str] = {}  # event names repeat
         self.comments = 0
 
     def feed(self, data: bytes) -> list[Frame]:
@@ -68,6 +71,7 @@ class SseParser:
             self._pending.clear()
             self._size = 0
         limit = self._limit
+        names = self._names
         *events, rest = data.split(b"\n\n")
         frames: list[Frame] = []
         for event in events:
@@ -78,7 +82,12 @@ class SseParser:
             if event[:7] == b"event: " and event.count(b"\n") == 1 and len(event) <= limit:
                 name, _, value = event.partition(b"\ndata: ")
                 if value and len(name) > 7:
-                    frames.append(Frame(data=value, event=name[7:].decode("utf-8", "replace")))
+                    known = names.get(name)
+                    if known is None:
+                        known = name[7:].decode("utf-8", "replace")
+                        if len(names) < _MAX_NAMES:
+                            names[name] = known
+                    frames.append(Frame(data=value, event=known))
                     continue
             frame = self._read_event(event)
             if frame is not None:
