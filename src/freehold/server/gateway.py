@@ -17,7 +17,7 @@ from freehold.exchange.road import Clock, Road, Snapshot
 from freehold.governance.authentication import Authenticator, AwaitingBody, Principal
 from freehold.protocols.codec import Codec, Operation, Stamp, Unsupported, WireRequest
 from freehold.routing.names import Names
-from freehold.server.http import Incoming, Outgoing, TooLarge
+from freehold.server.http import Incoming, Outgoing
 from freehold.server.listings import bedrock_listing, model_list, one_model
 from freehold.server.paths import Route, asked_model, find_route, likely_codec
 
@@ -109,14 +109,7 @@ class Gateway:
             now=now,
             table=self._keys(),
         )
-        try:
-            body = await incoming.body(serving.body_limit)
-        except TooLarge as error:
-            raise CallerError(
-                f"the body is larger than {error.limit} bytes; the limit is `[limits] body`",
-                code="body_too_large",
-                kind="too_large",
-            ) from None
+        body = await incoming.body(serving.body_limit)
         if isinstance(who, AwaitingBody):
             who = serving.authenticator.prove(who, body)
         if route.operation in {"list", "get_model", "bedrock_listing"}:

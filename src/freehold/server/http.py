@@ -22,6 +22,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeAlias
 
 from freehold.errors import CallerError
+from freehold.exchange.door import ClientGone, Door, Sink
+
+__all__ = ["ClientGone", "Handler", "Headers", "Incoming", "Outgoing", "Sink", "TooLarge"]
 
 Headers: TypeAlias = Sequence[tuple[str, str]]
 """Response headers. Values are latin-1; a name or value with a line break is refused with ValueError."""
@@ -38,13 +41,6 @@ class TooLarge(CallerError):  # noqa: N818  named for the condition, as HTTP nam
         )
         self.limit = limit
         """Bytes that would have been accepted."""
-
-
-class ClientGone(Exception):  # noqa: N818  an ordinary way for an exchange to end
-    """The client left, or stopped reading for longer than the idle limit, before the answer was complete.
-
-    Deliberately no `OSError`: code that turns connection failures into upstream errors must not catch it.
-    """
 
 
 class Incoming(Protocol):
@@ -106,55 +102,12 @@ class Incoming(Protocol):
         ...
 
 
-class Sink(Protocol):
-    """The open body of a streamed answer."""
-
-    async def send(self, data: bytes) -> None:
-        """Writes one piece and waits while the client reads slower than we send, so memory stays bounded.
-
-        Raises:
-            ClientGone: nobody reads any more.
-        """
-        ...
-
-    async def end(self) -> None:
-        """The clean end of the body.
-
-        Raises:
-            ClientGone: the client left before it.
-        """
-        ...
-
-    def abort(self) -> None:
-        """The end of a broken stream: what was sent is delivered, then the client sees a failure, never a clean end.
-
-        HTTP/1.1 closes the connection without the last chunk; HTTP/2 resets the stream.
-        """
-        ...
-
-
-class Outgoing(Protocol):
+class Outgoing(Door, Protocol):
     """The one answer to a request."""
 
     @property
     def started(self) -> bool:
         """Whether a status has been sent, so that nothing but the body can follow."""
-        ...
-
-    def respond(self, status: int, headers: Headers, body: bytes) -> None:
-        """The whole answer at once; `content-length` is added.
-
-        Raises:
-            ClientGone: the client left before.
-        """
-        ...
-
-    async def start(self, status: int, headers: Headers) -> Sink:
-        """Status and headers now, the body through the returned sink.
-
-        Raises:
-            ClientGone: the client left before.
-        """
         ...
 
 
