@@ -83,7 +83,10 @@ class AzureOpenAI:
         elif path.endswith("/responses"):
             inner = self._responses
         request = inner.decode_request(wire)
-        deployment = None if inner is self._responses else deployment_in(path)
+        if inner is self._responses:
+            # Its origin is what tells, on the way out, that it speaks Responses.
+            return request
+        deployment = deployment_in(path)
         match request:
             case Generate() if deployment is not None:
                 return _deployed(request, deployment)
