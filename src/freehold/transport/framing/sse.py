@@ -56,7 +56,12 @@ class SseParser:
         Raises:
             FrameTooLargeError: one event is larger than the limit.
         """
-        if not self._begun:
+        if self._begun:
+            frame = self._read_single(data)
+            if frame is not None:
+                self._yielded = True
+                return [frame]
+        else:
             data = self._begin(data)
         if self._cr or b"\r" in data:
             data = self._normalise(data)
@@ -71,7 +76,6 @@ class SseParser:
             self._pending.clear()
             self._size = 0
         limit = self._limit
-        names = self._names
         *events, rest = data.split(b"\n\n")
         frames: list[Frame] = []
         for event in events:
@@ -80,14 +84,9 @@ class SseParser:
                 frames.append(Frame(data=event[6:]))
                 continue
             if event[:7] == b"event: " and event.count(b"\n") == 1 and len(event) <= limit:
-                name, _, value = event.partition(b"\ndata: ")
-                if value and len(name) > 7:
-                    known = names.get(name)
-                    if known is None:
-                        known = name[7:].decode("utf-8", "replace")
-                        if len(names) < _MAX_NAMES:
-                            names[name] = known
-                    frames.append(Frame(data=value, event=known))
+                frame = self._read_single(event + b"\n\n")
+                if frame is not None:
+                    frames.append(frame)
                     continue
             frame = self._read_event(event)
             if frame is not None:
@@ -98,6 +97,26 @@ class SseParser:
         if frames:
             self._yielded = True
         return frames
+
+    def _read_single(self, data: bytes) -> Frame | None:
+        """One whole event and nothing else, which is how most reads come; None for all other cases."""
+        if self._pending or self._cr or len(data) > self._limit or b"\r" in data:
+            return None
+        last = len(data) - 2
+        end = data.find(b"\n")
+        if end == last:
+            return Frame(data=data[6:last]) if data[:6] == b"data: " and data[-1] == 10 else None
+        if data[:7] != b"event: " or data[end + 1 : end + 7] != b"data: " or data.find(b"\n", end + 1) != last:
+            return None
+        name = data[7:end]
+        if not name or data[-1] != 10:
+            return None
+        known = self._names.get(name)
+        if known is None:
+            known = name.decode("utf-8", "replace")
+            if len(self._names) < _MAX_NAMES:
+                self._names[name] = known
+        return Frame(data=data[end + 7 : last], event=known)
 
     def close(self) -> list[Frame]:
         """Frames left when the stream has ended.
