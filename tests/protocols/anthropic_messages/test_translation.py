@@ -214,7 +214,7 @@ def test_only_own_and_sealed_proofs_go_out() -> None:
         {"type": "redacted_thinking", "data": "seal"},
         {"type": "text", "text": "Yes"},
     ]
-    assert [path for path, _ in paths(losses)] == ["messages[1].parts[2].proof", "messages[1].parts[2]"]
+    assert paths(losses) == [("messages[1].parts[2]", "dropped")]
 
 
 @pytest.mark.parametrize(
@@ -425,3 +425,43 @@ def test_a_body_without_messages_is_refused_by_name() -> None:
     with pytest.raises(CallerError) as raised:
         CODEC.decode_request(WireRequest(path="/v1/messages", body=b'{"model":"claude"}'))
     assert raised.value.param == "messages"
+
+
+def test_no_budget_for_a_turn_that_is_resumed_without_its_thought() -> None:
+    turns = (
+        say("user", "Add"),
+        say("assistant", Reasoning(text="Hm"), ToolCall(id="a", name="add", arguments="{}")),
+        say("tool", ToolResult(call_id="a", parts=(Text(text="2"),))),
+    )
+    body, losses = written(ask(*turns, reasoning=ReasoningOptions(mode="on", budget=2000)))
+    assert "thinking" not in body
+    assert paths(losses) == [("messages[1].parts[0]", "dropped"), ("reasoning", "dropped")]
+    dialect = Dialect(provider="anthropic", flags=frozenset({ADAPTIVE}))
+    assert "thinking" in written(ask(*turns, reasoning=ReasoningOptions(effort="low")), dialect)[0]
+
+
+def test_thoughts_of_a_foreign_model_do_not_return_to_claude() -> None:
+    """A client of this protocol was answered by another model, whose thoughts nobody signed."""
+    body: JsonObject = {
+        "model": "claude",
+        "max_tokens": 4000,
+        "thinking": {"type": "enabled", "budget_tokens": 2000},
+        "messages": [
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": [{"type": "thinking", "thinking": "Hm", "signature": ""}]},
+            {"role": "user", "content": "Hello?"},
+        ],
+    }
+    request = CODEC.decode_request(WireRequest(path="/v1/messages", body=json.dumps(body).encode()))
+    assert isinstance(request, Generate)
+    again, losses = written(request)
+    assert again["messages"] == [{"role": "user", "content": "Hi"}, {"role": "user", "content": "Hello?"}]
+    assert again["thinking"] == body["thinking"]
+    assert paths(losses) == [("messages[1].parts[0]", "dropped")]
+
+
+def test_temperature_wins_over_top_p() -> None:
+    body, losses = written(ask(say("user", "Hi"), temperature=0.3, top_p=0.9))
+    assert "top_p" not in body
+    assert paths(losses) == [("top_p", "dropped")]
+    assert written(ask(say("user", "Hi"), temperature=0.3, top_p=1))[1] == ()

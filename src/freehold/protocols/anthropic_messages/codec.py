@@ -29,6 +29,7 @@ from freehold.ir import (
     parse_object,
     write_json,
 )
+from freehold.ir.fold import raise_failure
 from freehold.protocols.anthropic_messages import errors
 from freehold.protocols.anthropic_messages.language import LANGUAGE
 from freehold.protocols.anthropic_messages.models import (
@@ -98,17 +99,16 @@ class AnthropicMessages:
         body = parse_object(wire.body)
         headers = _own_headers(wire.headers)
         if vertex is None:
-            request = read_request(body, model="", stream=None, headers=headers)
+            request = read_request(body, headers=headers)
             counted = messages is not None and messages["count"] is not None
             return Count(origin=self.name, generate=request) if counted else request
         headers["vertex"] = vertex["place"]
         model = unquote(vertex["model"])
         if model == "count-tokens":
-            request = read_request(body, model="", stream=None, headers=headers)
+            request = read_request(body, headers=headers, cloud=True)
             return Count(origin=self.name, generate=request)
-        return read_request(
-            body, model=model, stream=True if vertex["verb"] == "streamRawPredict" else None, headers=headers
-        )
+        streamed = True if vertex["verb"] == "streamRawPredict" else None
+        return read_request(body, headers=headers, cloud=True, model=model, stream=streamed)
 
     def _decode_listing(self, path: str, wire: WireRequest) -> ListModels:
         match = _MODELS.fullmatch(path)
@@ -121,7 +121,7 @@ class AnthropicMessages:
         self, body: JsonObject, *, model: str = "", stream: bool | None = None, headers: Headers = ()
     ) -> Generate:
         """A request from a body that arrived in another envelope, which holds `model` and `stream`."""
-        return read_request(body, model=model, stream=stream, headers=_own_headers(headers))
+        return read_request(body, headers=_own_headers(headers), cloud=True, model=model, stream=stream)
 
     def body_of(self, request: Generate, shape: Shape = FIRST_PARTY, dialect: Dialect = PLAIN) -> Encoded[JsonObject]:
         """The body of a request in the shape that its host wants."""
@@ -181,7 +181,7 @@ class AnthropicMessages:
         except CallerError as error:
             raise garbled(self.name, error.message, wire.body) from None
         if body.get("type") == "error":
-            raise garbled(self.name, errors.read_error(body, wire.status).message, wire.body)
+            raise raise_failure(errors.read_error(body, wire.status))
         if isinstance(request, ListModels) or body.get("type") == "model" or ("data" in body and "content" not in body):
             return read_models(body)
         if isinstance(request, Count) or ("input_tokens" in body and "content" not in body):

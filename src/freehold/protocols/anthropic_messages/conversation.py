@@ -84,13 +84,17 @@ class RequestWriter(BlockWriter):
 
 
 class _Turn(msgspec.Struct):
-    """One entry of `messages` being written; `text` where its content is a string."""
+    """One entry of `messages` being written; `text` where its content is a string.
+
+    `said`: there were parts, so that without blocks nothing of them could be said.
+    """
 
     role: str
     blocks: list[JsonObject]
     text: str | None
     extra: Extra | None
     path: str
+    said: bool = True
 
     def as_blocks(self) -> list[JsonObject]:
         """The content as blocks, for others to join."""
@@ -168,20 +172,32 @@ def _turn(message: Message, role: str, writer: RequestWriter, path: str) -> _Tur
         blocks = writer.blocks(message.parts, f"{path}.parts")
     elif not writer.native and not text.strip():
         text = None
-    return _Turn(role=role, blocks=blocks, text=text, extra=message.extra, path=path)
+    return _Turn(role=role, blocks=blocks, text=text, extra=message.extra, path=path, said=bool(message.parts))
 
 
 def _add_turn(turns: list[_Turn], turn: _Turn, *, native: bool) -> None:
-    """Append a turn; in a foreign conversation, empty turns vanish and neighbours of one role become one turn."""
+    """Append a turn. Turns of which nothing is left vanish; foreign neighbours of one role become one turn."""
+    if turn.text is None and not turn.blocks and (turn.said or not native):
+        return
     if native:
         turns.append(turn)
-        return
-    if turn.text is None and not turn.blocks:
         return
     if turns and turns[-1].role == turn.role:
         turns[-1].as_blocks().extend(turn.as_blocks())
         return
     turns.append(turn)
+
+
+def resumes_unsigned(messages: Sequence[JsonObject]) -> bool:
+    """Whether the model is to go on from tool results, in a turn of its own that does not begin with thinking."""
+    if len(messages) < 2:
+        return False
+    asked, answered = messages[-2].get("content"), messages[-1].get("content")
+    if not isinstance(asked, list) or not isinstance(answered, list):
+        return False
+    begins = asked[0].get("type") if asked and isinstance(asked[0], dict) else None
+    results = any(isinstance(block, dict) and block.get("type") == "tool_result" for block in answered)
+    return results and begins not in ("thinking", "redacted_thinking")
 
 
 def _settle(turns: list[_Turn], losses: Losses) -> list[_Turn]:

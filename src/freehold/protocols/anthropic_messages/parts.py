@@ -267,12 +267,13 @@ class BlockWriter:
     answer on its way to a client, which may see thinking that nobody signed; a request may not.
     """
 
-    __slots__ = ("answer", "losses", "native")
+    __slots__ = ("answer", "dropped_reasoning", "losses", "native")
 
     def __init__(self, losses: Losses, *, native: bool, answer: bool = False) -> None:
         self.losses = losses
         self.native = native
         self.answer = answer
+        self.dropped_reasoning = False
 
     def call_id(self, call: ToolCall) -> str:
         """The id to write for a call."""
@@ -350,12 +351,14 @@ class BlockWriter:
 
     def _reasoning(self, part: Reasoning, path: str) -> JsonObject | None:
         proof = usable_proof(part.proof)
-        if part.proof is not None and proof is None:
-            self.losses.add(f"{path}.proof", "dropped", "behaviour", f"a proof of {part.proof.origin}")
         if proof is None and (part.redacted or not self.answer):
             # Thinking without a signature is refused in a request.
-            self.losses.add(path, "dropped", "behaviour", "reasoning without a usable proof")
+            whose = "without a proof" if part.proof is None else f"with a proof of {part.proof.origin}"
+            self.losses.add(path, "dropped", "behaviour", f"reasoning {whose}")
+            self.dropped_reasoning = True
             return None
+        if part.proof is not None and proof is None:
+            self.losses.add(f"{path}.proof", "dropped", "behaviour", f"a proof of {part.proof.origin}")
         if part.redacted and proof is not None:
             block: JsonObject = {"type": "redacted_thinking", "data": proof}
         else:

@@ -104,8 +104,20 @@ def _take_thinking(fields: Fields) -> ReasoningOptions | None:
 # --- Writing ---------------------------------------------------------------------------------------------------------
 
 
-def write_reasoning(request: Generate, losses: Losses, dialect: Dialect, *, native: bool) -> Thinking:
-    """Thinking, effort and `max_tokens`."""
+def write_reasoning(request: Generate, losses: Losses, dialect: Dialect, *, native: bool, unsigned: bool) -> Thinking:
+    """Thinking, effort and `max_tokens`.
+
+    `unsigned`: the model goes on from tool results in a turn whose thinking can not be shown.  The API then refuses
+    thinking with a budget: such a turn must begin with a signed thought.
+    """
+    thinking = _said(request, losses, dialect, native=native)
+    if not unsigned or thinking.value is None or thinking.value.get("type") != "enabled":
+        return thinking
+    losses.add("reasoning", "dropped", "behaviour", "the turn that is resumed has no signed thought")
+    return Thinking(effort=thinking.effort, max_tokens=thinking.max_tokens)
+
+
+def _said(request: Generate, losses: Losses, dialect: Dialect, *, native: bool) -> Thinking:
     options = request.reasoning
     if native:
         return _native_thinking(request, options, losses)

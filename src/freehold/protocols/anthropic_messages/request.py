@@ -20,7 +20,7 @@ from freehold.ir import (
     Role,
     Tool,
 )
-from freehold.protocols.anthropic_messages.conversation import RequestWriter, write_conversation
+from freehold.protocols.anthropic_messages.conversation import RequestWriter, resumes_unsigned, write_conversation
 from freehold.protocols.anthropic_messages.language import LANGUAGE
 from freehold.protocols.anthropic_messages.parts import holder_extra, is_ours, take_content
 from freehold.protocols.anthropic_messages.reasoning import (
@@ -84,18 +84,20 @@ BEDROCK = Shape(model=False, stream=False, version="bedrock-2023-05-31")
 # --- Reading ---------------------------------------------------------------------------------------------------------
 
 
-def read_request(body: JsonObject, *, model: str, stream: bool | None, headers: JsonObject) -> Generate:
+def read_request(
+    body: JsonObject, *, headers: JsonObject, cloud: bool = False, model: str = "", stream: bool | None = None
+) -> Generate:
     """A request from its body. `model`, where not empty, and `stream`, where not None, stand outside of it.
 
-    `headers` are the protocol's own headers; versions and betas that a cloud wants in the body join them.
+    `headers` are the protocol's own headers; the version and the betas that a `cloud` wants in the body join them.
     Raises CallerError, naming the place.
     """
     fields = Fields(body, LANGUAGE)
     headers = dict(headers)
     for name in ("anthropic_version", "anthropic_beta"):
-        if fields.has(name):
+        if cloud and fields.has(name):
             headers[name] = fields.take(name)
-    said_model = fields.take_str("model") if not model or isinstance(fields.peek("model"), str) else None
+    said = fields.take_str("model")
     wanted = fields.take_constant("stream", value=True)
     messages = (*_take_system(fields), *_take_messages(fields))
     choice, parallel = take_tool_choice(fields)
@@ -104,7 +106,7 @@ def read_request(body: JsonObject, *, model: str, stream: bool | None, headers: 
     options = fields.take_object("freehold")
     return Generate(
         origin=LANGUAGE.name,
-        model=model or said_model or fields.fail("must be a string", "model"),
+        model=model or (fields.fail("must be a string", "model") if said is None else said),
         messages=messages,
         stream=wanted if stream is None else stream,
         tools=read_tools(cast("list[JsonObject]", fields.take("tools"))) if _are_objects(tools) else (),
@@ -244,8 +246,10 @@ def write_body(
     if counted and not native:
         request = _countable(request)
     names = tool_names(request)
-    system, messages = write_conversation(request.messages, RequestWriter(losses, names, native=native), losses)
-    thinking = write_reasoning(request, losses, dialect, native=native)
+    writer = RequestWriter(losses, names, native=native)
+    system, messages = write_conversation(request.messages, writer, losses)
+    unsigned = (writer.dropped_reasoning or not native) and resumes_unsigned(messages)
+    thinking = write_reasoning(request, losses, dialect, native=native, unsigned=unsigned)
     form = None
     if request.output_format is not None:
         form = write_format(request.output_format, losses, native=native)
@@ -314,7 +318,10 @@ def _with_instruction(system: JsonValue) -> JsonValue:
 
 
 def _write_sampling(request: Generate, body: JsonObject, losses: Losses, thinking: Thinking, *, native: bool) -> None:
-    """Temperature and its like; while thinking the API takes only their defaults."""
+    """Temperature and its like.
+
+    While thinking the API takes only their defaults, and current models refuse temperature and top_p together.
+    """
     if request.stop:
         stop = [item for item in request.stop if native or item.strip()]
         if len(stop) < len(request.stop):
@@ -333,7 +340,10 @@ def _write_sampling(request: Generate, body: JsonObject, losses: Losses, thinkin
     if not thinking.on:
         _set(body, "temperature", temperature)
         _set(body, "top_k", request.top_k)
-        _set(body, "top_p", request.top_p)
+        if temperature is None:
+            _set(body, "top_p", request.top_p)
+        elif request.top_p is not None and request.top_p < 1:
+            losses.add("top_p", "dropped", "behaviour", "not beside a temperature")
         return
     if temperature is not None and temperature != 1:
         losses.add("temperature", "dropped", "behaviour", "not while thinking")
