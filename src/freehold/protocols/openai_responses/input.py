@@ -159,7 +159,9 @@ def _read_output(item: JsonObject, call: str) -> Message | None:
             return None
         said.append(part)
     left = residual(item, {"type": "function_call_output", "call_id": call, "output": output})
-    return Message(role="tool", parts=(ToolResult(call_id=call, parts=tuple(said), extra=keep(left)),))
+    # An empty list is told from an empty text by the extra that only the list has.
+    extra = Extra(LANGUAGE, left) if output == [] else keep(left)
+    return Message(role="tool", parts=(ToolResult(call_id=call, parts=tuple(said), extra=extra),))
 
 
 # --- Writing ---------------------------------------------------------------------------------------------------------

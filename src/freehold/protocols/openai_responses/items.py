@@ -2,7 +2,8 @@
 
 One message item is one or more neighbouring `Text` and `Refusal` parts.  The first of them carries the item's own
 fields (id, status, phase) in its extra under `item`; a part without `item` continues the item before it.
-Function calls and reasoning carry their item's fields in their own extra.  Several summary texts of one reasoning item
+Function calls and reasoning carry their item's fields in their own extra, which is there even if it is empty: it
+tells an item of our own from one that still needs an id.  Several summary texts of one reasoning item
 become one text with blank lines between; `segments` in the extra keeps their lengths in characters, and whether
 they were a summary or the thoughts themselves: `{"summary": [120, 80]}` or `{"content": [200]}`.
 """
@@ -49,7 +50,7 @@ def read_item(item: JsonObject, status: str = "completed") -> tuple[Part, ...]:
             return (_read_reasoning(item),)
         case {"type": "function_call", "call_id": str(call), "name": str(name), "arguments": str(arguments)}:
             bare = ToolCall(id=call, name=name, arguments=arguments)
-            return (msgspec.structs.replace(bare, extra=keep(residual(item, call_item(bare, status)))),)
+            return (msgspec.structs.replace(bare, extra=Extra(LANGUAGE, residual(item, call_item(bare, status)))),)
         case _:
             return (Opaque(origin=LANGUAGE, value=item),)
 
@@ -87,7 +88,7 @@ def _read_reasoning(item: JsonObject) -> Reasoning:
     segments = segments_extra(field, lengths, text)
     bare = Reasoning(text=text, proof=proof, extra=keep(segments))
     left = residual(item, reasoning_item(bare, Losses(), ""))
-    return msgspec.structs.replace(bare, extra=keep({**segments, **left}))
+    return msgspec.structs.replace(bare, extra=Extra(LANGUAGE, {**segments, **left}))
 
 
 def _segment_texts(value: JsonValue, kind: str) -> list[str]:

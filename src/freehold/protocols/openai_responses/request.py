@@ -64,7 +64,8 @@ def read_generate(body: JsonObject, headers: Headers = ()) -> Generate:
     kept: JsonObject = {name: value for name, value in headers if name in HEADERS}
     return Generate(
         origin=NAME,
-        model=fields.take_str("model") or "",
+        # A prompt kept at the provider may name the model; an empty name rides along.
+        model=(fields.take_str("model") or "") if fields.peek("model") else "",
         messages=read_input(fields),
         stream=fields.take_constant("stream", value=True),
         tools=_read_tools(fields),

@@ -39,7 +39,7 @@ from freehold.protocols.codec import Encoded, Stamp, Unsupported, WireResponse, 
 from freehold.protocols.openai_responses.errors import failure_in
 from freehold.protocols.openai_responses.items import (
     call_item,
-    item_fields,
+    opens_item,
     read_item,
     reasoning_item,
     runs,
@@ -364,7 +364,7 @@ def write_output(parts: tuple[Part, ...], stamp: Stamp, losses: Losses, path: st
         match part:
             case Text() | Refusal():
                 item = write_message(run, losses, path)
-                if not item_fields(part):
+                if not opens_item(part):
                     item = {"id": f"msg_{stamp.id}_{len(output)}", **item}
                 output.append(item)
             case Reasoning():

@@ -195,8 +195,9 @@ class Transcript:
     def foretell(self, kind: str, events: Sequence[Event], hint: JsonObject) -> JsonObject:
         """Take in the events of a frame of this kind, and say what it would be. `hint` is the frame, or its rest."""
         if kind == ITEM_ADDED or (kind == ITEM_DONE and events and isinstance(events[0], PartStart)):
-            self._open_item()
-        item, known = self._locate(events, hint)
+            item, known = self._open_item(), False
+        else:
+            item, known = self._locate(events, hint)
         for event in events:
             self._take(event, item)
         if kind in _DELTAS:
@@ -248,11 +249,12 @@ class Transcript:
             item.kind = kind if isinstance(kind, str) else ""
             item.fields = residual(wire, message_item([], "in_progress"))
 
-    def _open_item(self) -> None:
+    def _open_item(self) -> Item:
         index = len(self.items)
         while index in self.items:
             index += 1
-        self.current = self.items[index] = Item(index)
+        item = self.current = self.items[index] = Item(index)
+        return item
 
     def _locate(self, events: Sequence[Event], hint: JsonObject) -> tuple[Item | None, bool]:
         """The item that a frame speaks of, and whether the events alone tell."""
