@@ -137,7 +137,7 @@ def _foreign_failure(wire: WireResponse, body: JsonObject | None, language: Lang
 
 def _message_in(body: JsonObject) -> str:
     """The sentence in an error object of another vendor."""
-    for name in ("message", "error", "detail", "reason", "title"):
+    for name in ("message", "Message", "error", "detail", "reason", "title"):
         value = body.get(name)
         if isinstance(value, str) and value:
             return value
@@ -286,7 +286,14 @@ def _object_in(data: bytes) -> JsonObject | None:
         value = parse_json(data)
     except CallerError:
         return None
-    return value if isinstance(value, dict) else None
+    match value:
+        case dict():
+            return value
+        case [{"error": dict(error)}]:
+            # Google's servers, the compatible one included, put errors into a list.
+            return error
+        case _:
+            return None
 
 
 def _text(value: JsonValue) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from freehold.ir import (
     Event,
     Finish,
     Generate,
+    Inline,
+    Media,
     Message,
     PartEnd,
     PartStart,
@@ -23,11 +26,13 @@ from freehold.ir import (
     ProofDelta,
     Pulse,
     Reasoning,
+    ReasoningOptions,
     Response,
     ResponseEnd,
     ResponseStart,
     Text,
     TextDelta,
+    Tool,
     ToolCall,
     ToolResult,
     Usage,
@@ -331,3 +336,65 @@ def test_results_stand_right_behind_the_calls_of_one_turn() -> None:
     )
     roles = [(said["role"], said.get("tool_call_id")) for said in body_of(request)["messages"]]
     assert roles == [("assistant", None), ("tool", "a"), ("tool", "call_2"), ("user", None)]
+
+
+def test_a_tool_whose_name_openai_refuses_gets_another_and_answers_to_its_own() -> None:
+    request = Generate(
+        origin="elsewhere",
+        model="m",
+        messages=(Message(role="assistant", parts=(ToolCall(id="a", name="files.read", arguments=""),)),),
+        tools=(Tool(name="files.read"), Tool(name="plain")),
+    )
+    body = body_of(request)
+    names = [tool["function"]["name"] for tool in body["tools"]]
+    assert names[1] == "plain"
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", names[0])
+    assert body["messages"][0]["tool_calls"][0]["function"]["name"] == names[0]
+    call = {"index": 0, "id": "b", "type": "function", "function": {"name": names[0], "arguments": "{}"}}
+    answer = {"choices": [{"index": 0, "message": {"tool_calls": [call]}, "finish_reason": "tool_calls"}]}
+    result = CODEC.decode_response(WireResponse(status=200, body=json.dumps(answer).encode()), request)
+    assert isinstance(result, Response)
+    chunk = {"model": "m", "choices": [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": None}]}
+    events = CODEC.decoder(request).feed(Frame(data=json.dumps(chunk).encode()))
+    called = [*result.choices[0].parts, *(event.part for event in events if isinstance(event, PartStart))]
+    assert [part.name for part in called if isinstance(part, ToolCall)] == ["files.read", "files.read"]
+
+
+def test_knobs_are_clamped_or_reported_never_silent() -> None:
+    request = Generate(
+        origin="elsewhere",
+        model="m",
+        messages=(Message(role="user", parts=(Text(text="Hi"),)),),
+        temperature=3.0,
+        top_k=40,
+        stop=("a", "b", "c", "d", "e"),
+        reasoning=ReasoningOptions(mode="on", budget=4000),
+    )
+    encoded = CODEC.encode_request(request)
+    body = json.loads(encoded.value.body)
+    assert (body["temperature"], body["stop"], body["reasoning_effort"]) == (2, ["a", "b", "c", "d"], "medium")
+    assert {(loss.path, loss.kind) for loss in encoded.losses} == {
+        ("temperature", "clamped"),
+        ("top_k", "dropped"),
+        ("stop", "clamped"),
+        ("reasoning.budget", "approximated"),
+    }
+
+
+def test_a_tools_picture_waits_until_all_results_are_in() -> None:
+    picture = Media(kind="image", source=Inline(data="AAAA"), media_type="image/png")
+    request = Generate(
+        origin="elsewhere",
+        model="m",
+        messages=(
+            Message(
+                role="assistant",
+                parts=(ToolCall(id="a", name="f", arguments=""), ToolCall(id="b", name="f", arguments="")),
+            ),
+            Message(role="tool", parts=(ToolResult(call_id="a", parts=(picture,)),)),
+            Message(role="tool", parts=(ToolResult(call_id="b", parts=(Text(text="ok"),)),)),
+        ),
+    )
+    said = body_of(request)["messages"]
+    assert [message["role"] for message in said] == ["assistant", "tool", "tool", "user"]
+    assert said[3]["content"] == [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]

@@ -98,9 +98,9 @@ class OpenAIChat:
         """An error as OpenAI's SDKs read it."""
         return encode_failure(failure, stamp, LANGUAGE)
 
-    def decoder(self, request: Request | None = None) -> StreamDecoder:  # noqa: ARG002 -- the contract's parameter
+    def decoder(self, request: Request | None = None) -> StreamDecoder:
         """A decoder for one stream."""
-        return ChatDecoder()
+        return ChatDecoder(request)
 
     def encoder(self, stamp: Stamp, request: Request | None = None) -> StreamEncoder:
         """An encoder for one stream; `request` says whether usage was asked for."""

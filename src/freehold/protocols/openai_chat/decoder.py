@@ -29,6 +29,7 @@ from freehold.ir import (
     Pulse,
     Reasoning,
     Refusal,
+    Request,
     Response,
     ResponseEnd,
     ResponseStart,
@@ -39,6 +40,7 @@ from freehold.ir import (
 )
 from freehold.protocols.codec import Frame
 from freehold.protocols.openai_chat.language import DONE, EVENT, FIELD, LANGUAGE, NAME, TAKEN
+from freehold.protocols.openai_chat.names import own_names
 from freehold.protocols.openai_chat.parts import REASONING_FIELDS, proof_of_details, spoken, text_of_details
 from freehold.protocols.openai_chat.response import MESSAGE, finish_of
 from freehold.protocols.openai_chat.seal import split_id
@@ -152,7 +154,9 @@ class _Choice:
 class ChatDecoder:
     """Decodes one streamed answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, request: Request | None = None) -> None:
+        """`request` tells which tools had to be renamed for this server."""
+        self._renamed = own_names(request)
         self._choices: dict[int, _Choice] = {}
         self._extra: JsonObject | None = None
         self._early: JsonObject = {}
@@ -404,9 +408,10 @@ class ChatDecoder:
         left["function"] = inner
         # What stands in a complete call's extras; the chunk's own leftovers ride in `rest`.
         extra: JsonObject = {name: value for name, value in left.items() if name not in {"index", "function"}}
+        name = cast("str", function["name"])
         call = ToolCall(
             id=sealed.id,
-            name=cast("str", function["name"]),
+            name=self._renamed.get(name, name),
             arguments=text,
             proof=sealed.own,
             extra=Extra(LANGUAGE, extra),

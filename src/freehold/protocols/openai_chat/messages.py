@@ -28,6 +28,7 @@ from freehold.ir import (
 from freehold.protocols.codec import Dialect
 from freehold.protocols.openai_chat.assistant import AssistantWriter, Manner
 from freehold.protocols.openai_chat.language import FIELD, LANGUAGE, native, repeat_plain
+from freehold.protocols.openai_chat.names import under_wire_names
 from freehold.protocols.openai_chat.parts import ContentWriter, repeat_or_drop, take_assistant_parts, take_content
 from freehold.protocols.openai_chat.seal import split_id
 
@@ -174,7 +175,7 @@ class MessageWriter:
         if fields is None:
             self._losses.drop_extra(message.extra, path)
             self._open = self._open or AssistantWriter(self._losses, self._manner, self._ids.of_call)
-            self._open.add(message.parts, path)
+            self._open.add(under_wire_names(message.parts), path)
             return
         self._close_assistant()
         writer = AssistantWriter(self._losses, self._manner, self._ids.of_call)

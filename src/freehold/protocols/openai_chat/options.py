@@ -28,6 +28,7 @@ from freehold.protocols.openai_chat.language import (
     repeat_plain,
     unpack,
 )
+from freehold.protocols.openai_chat.names import wire_name
 from freehold.protocols.openai_chat.parts import take_cache_point, write_cache_point
 
 # --- Tools ------------------------------------------------------------------------------------------------------------
@@ -112,7 +113,7 @@ def write_tools(request: Generate, body: JsonObject, losses: Losses, *, cached: 
 def _write_tool(tool: Tool, fields: JsonObject | None, path: str, losses: Losses) -> JsonObject:
     if fields is None:
         losses.drop_extra(tool.extra, path)
-        return {"type": "function", "function": _write_function(tool, {})}
+        return {"type": "function", "function": {**_write_function(tool, {}), "name": wire_name(tool.name)}}
     written: JsonObject = {}
     if "type" in fields:
         written["type"] = fields["type"]
@@ -230,12 +231,12 @@ def _write_choice(choice: ToolChoice) -> JsonValue:
     if not choice.names:
         return choice.mode
     if choice.mode == "required" and len(choice.names) == 1:
-        return {"type": "function", "function": {"name": choice.names[0]}}
+        return {"type": "function", "function": {"name": wire_name(choice.names[0])}}
     return {"type": "allowed_tools", "allowed_tools": _allowed(choice)}
 
 
 def _allowed(choice: ToolChoice) -> JsonObject:
-    tools: list[JsonValue] = [{"type": "function", "function": {"name": name}} for name in choice.names]
+    tools: list[JsonValue] = [{"type": "function", "function": {"name": wire_name(name)}} for name in choice.names]
     return {"mode": "required" if choice.mode == "required" else "auto", "tools": tools}
 
 

@@ -41,6 +41,7 @@ from freehold.protocols.openai_chat.language import (
     native,
     repeat_inner,
     repeat_plain,
+    text_of,
     unpack,
 )
 from freehold.protocols.openai_chat.seal import split_id
@@ -509,8 +510,8 @@ def _take_spoken(fields: Fields) -> list[Part]:
 
 def spoken(inner: Fields) -> Media | None:
     """An `audio` object as media: its data, or the reference to them; None if it has neither."""
-    data = inner.take_str("data")
-    if data is None and not isinstance(inner.peek("id"), str):
+    data = inner.take_str("data") if inner.peek("data") else None
+    if not data and not text_of(inner.peek("id")):
         return None
     source = FileId(id=inner.take_str("id") or "") if data is None else Inline(data=data)
     extra: JsonObject = {f"audio.{name}": value for name, value in inner.mark().fields.items()}
@@ -544,10 +545,13 @@ def take_tool_calls(fields: Fields) -> list[Part]:
         path = fields.at("tool_calls")
         for at, call in enumerate(calls):
             parts += decode_tool_call(call, f"{path}[{at}]")
-    if isinstance(fields.peek("function_call"), dict):
-        inner = unpack(fields, "function_call")
-        if inner is not None:
-            parts.append(_decode_function_call(inner))
+    match fields.peek("function_call"):
+        case {"name": str(name)} if name:
+            inner = unpack(fields, "function_call")
+            if inner is not None:
+                parts.append(_decode_function_call(inner))
+        case _:
+            pass
     return parts
 
 

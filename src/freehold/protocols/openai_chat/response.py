@@ -37,6 +37,7 @@ from freehold.protocols.openai_chat.language import (
     repeat_inner,
     repeat_plain,
 )
+from freehold.protocols.openai_chat.names import give_back, own_names
 from freehold.protocols.openai_chat.parts import repeat_or_drop, take_assistant_parts
 from freehold.protocols.openai_chat.usage import decode_usage, encode_usage
 from freehold.protocols.openai_errors import error_in_success
@@ -106,7 +107,7 @@ def decode_response(wire: WireResponse, request: Request | None) -> Response | M
         error_in_success(body, wire)
         if isinstance(request, ListModels) or (request is None and "choices" not in body):
             return decode_models(body)
-        return _decode_answer(body)
+        return give_back(_decode_answer(body), own_names(request))
     except CallerError as error:
         raise garbled(NAME, error.message, wire.body) from None
 
