@@ -5,13 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from freehold.protocols.anthropic_messages import CODEC as ANTHROPIC_MESSAGES
+from freehold.protocols.azure_openai import AzureOpenAI
+from freehold.protocols.bedrock_converse import CODEC as BEDROCK_CONVERSE
 from freehold.protocols.openai_chat import CODEC as OPENAI_CHAT
+from freehold.protocols.openai_embeddings import CODEC as OPENAI_EMBEDDINGS
 from freehold.protocols.openai_responses import CODEC as OPENAI_RESPONSES
 
 if TYPE_CHECKING:
     from freehold.protocols.codec import Codec
 
-CODECS: dict[str, Codec] = {codec.name: codec for codec in (OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES)}
+# Families speak other protocols' bodies under their own paths, so they are handed the codecs that do.
+AZURE_OPENAI = AzureOpenAI(chat=OPENAI_CHAT, responses=OPENAI_RESPONSES, embeddings=OPENAI_EMBEDDINGS)
+
+CODECS: dict[str, Codec] = {
+    codec.name: codec
+    for codec in (
+        OPENAI_CHAT,
+        OPENAI_RESPONSES,
+        OPENAI_EMBEDDINGS,
+        ANTHROPIC_MESSAGES,
+        BEDROCK_CONVERSE,
+        AZURE_OPENAI,
+    )
+}
 """All codecs, in the order in which documentation lists them."""
 
 _CODEC_OF_WIRE = {
