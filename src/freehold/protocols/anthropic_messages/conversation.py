@@ -92,8 +92,8 @@ class _Turn(msgspec.Struct):
     role: str
     blocks: list[JsonObject]
     text: str | None
-    extra: Extra | None
     path: str
+    extra: Extra | None = None
     said: bool = True
 
     def as_blocks(self) -> list[JsonObject]:
@@ -119,7 +119,13 @@ def write_conversation(
             system.add(message, path)
             continue
         _note_name(message, losses, path)
-        _add_turn(turns, _turn(message, role, writer, path), native=writer.native)
+        turn = _turn(message, role, writer, path)
+        if writer.native:
+            _add_native(turns, turn)
+            continue
+        losses.drop_extra(message.extra, path)
+        for piece in _pieces(turn):
+            _join(turns, piece)
     if not writer.native:
         turns = _settle(turns, losses)
     return system.content(), [_write_turn(turn, losses) for turn in turns]
@@ -172,15 +178,42 @@ def _turn(message: Message, role: str, writer: RequestWriter, path: str) -> _Tur
         blocks = writer.blocks(message.parts, f"{path}.parts")
     elif not writer.native and not text.strip():
         text = None
-    return _Turn(role=role, blocks=blocks, text=text, extra=message.extra, path=path, said=bool(message.parts))
+    extra = message.extra if writer.native else None
+    return _Turn(role=role, blocks=blocks, text=text, path=path, extra=extra, said=bool(message.parts))
 
 
-def _add_turn(turns: list[_Turn], turn: _Turn, *, native: bool) -> None:
-    """Append a turn. Turns of which nothing is left vanish; foreign neighbours of one role become one turn."""
-    if turn.text is None and not turn.blocks and (turn.said or not native):
-        return
-    if native:
+def _add_native(turns: list[_Turn], turn: _Turn) -> None:
+    """Append a turn as it was; one of which nothing could be said vanishes."""
+    if turn.text is not None or turn.blocks or not turn.said:
         turns.append(turn)
+
+
+def _pieces(turn: _Turn) -> list[_Turn]:
+    """A foreign turn by who may say its blocks: results are the user's, calls and thoughts the assistant's."""
+    pieces: list[_Turn] = []
+    if turn.text is not None:
+        return [turn]
+    for block in turn.blocks:
+        kind = block.get("type")
+        role = _SPEAKER.get(kind, turn.role) if isinstance(kind, str) else turn.role
+        if not pieces or pieces[-1].role != role:
+            pieces.append(_Turn(role=role, blocks=[], text=None, path=turn.path))
+        pieces[-1].blocks.append(block)
+    return pieces
+
+
+_SPEAKER = {
+    "tool_result": "user",
+    "tool_use": "assistant",
+    "thinking": "assistant",
+    "redacted_thinking": "assistant",
+}
+"""Whose turn a block must stand in, where it is not either's."""
+
+
+def _join(turns: list[_Turn], turn: _Turn) -> None:
+    """Append a foreign turn; neighbours of one role become one turn, empty ones vanish."""
+    if turn.text is None and not turn.blocks:
         return
     if turns and turns[-1].role == turn.role:
         turns[-1].as_blocks().extend(turn.as_blocks())
@@ -202,9 +235,6 @@ def resumes_unsigned(messages: Sequence[JsonObject]) -> bool:
 
 def _settle(turns: list[_Turn], losses: Losses) -> list[_Turn]:
     """A conversation that the API accepts: the user begins, and each call has its result in the next turn."""
-    if not turns or turns[0].role != "user":
-        losses.add("messages[0]", "simulated", "behaviour", "the first turn must be the user's")
-        turns.insert(0, _Turn(role="user", blocks=[], text=OPENING, extra=None, path="messages[0]"))
     settled: list[_Turn] = []
     asked: list[str] = []
     for turn in turns:
@@ -212,15 +242,33 @@ def _settle(turns: list[_Turn], losses: Losses) -> list[_Turn]:
             if asked:
                 settled.append(_results_turn(asked, losses, turn.path))
             _trim_end(turn)
-            asked = [str(block["id"]) for block in turn.blocks if block.get("type") == "tool_use"]
-            settled.append(turn)
-            continue
-        _answer(turn, asked, losses)
-        asked = []
-        settled.append(turn)
+            asked = _calls(turn, losses)
+        else:
+            _answer(turn, asked, losses)
+            asked = []
+        _join(settled, turn)
     if asked:
         settled.append(_results_turn(asked, losses, "messages"))
+    if not settled or settled[0].role != "user":
+        losses.add("messages[0]", "simulated", "behaviour", "the first turn must be the user's")
+        settled.insert(0, _Turn(role="user", blocks=[], text=OPENING, path="messages[0]"))
     return settled
+
+
+def _calls(turn: _Turn, losses: Losses) -> list[str]:
+    """The ids of a turn's calls, which must differ: a second call under one id has nothing to answer it."""
+    calls: list[str] = []
+    kept: list[JsonObject] = []
+    for block in turn.blocks:
+        call_id = block["id"] if block.get("type") == "tool_use" else None
+        if isinstance(call_id, str):
+            if call_id in calls:
+                losses.add(turn.path, "dropped", "content", "two calls with one id")
+                continue
+            calls.append(call_id)
+        kept.append(block)
+    turn.blocks = kept
+    return calls
 
 
 def _trim_end(turn: _Turn) -> None:
@@ -237,7 +285,7 @@ def _missing(call_id: str) -> JsonObject:
 
 def _results_turn(asked: list[str], losses: Losses, path: str) -> _Turn:
     losses.add(path, "simulated", "behaviour", "results of tool calls that had none")
-    return _Turn(role="user", blocks=[_missing(call_id) for call_id in asked], text=None, extra=None, path=path)
+    return _Turn(role="user", blocks=[_missing(call_id) for call_id in asked], text=None, path=path)
 
 
 def _answer(turn: _Turn, asked: list[str], losses: Losses) -> None:

@@ -102,7 +102,7 @@ def _is_image(media: Media) -> bool:
     if isinstance(media.source, Inline):
         known = _media_type(media, media.source.data)
         return known in IMAGE_TYPES if known is not None else media.kind == "image"
-    return media.kind == "image"
+    return media.kind == "image" and not isinstance(media.source, PlainText)
 
 
 def _decode_text(data: str) -> str | None:
