@@ -1,4 +1,7 @@
-"""Anthropic Messages: requests, answers, streams, errors, token counts and listings."""
+"""Anthropic Messages: requests, answers, streams, errors, token counts and listings.
+
+Dialect flags: `adaptive-thinking`, for models that decide themselves how much to think (see `reasoning`).
+"""
 
 from __future__ import annotations
 
