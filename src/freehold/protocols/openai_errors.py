@@ -7,6 +7,7 @@ possible.
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 import msgspec
@@ -208,7 +209,7 @@ def encode_failure(failure: Failure, stamp: Stamp, language: Language) -> WireRe
         headers.append(("content-type", "application/json"))
     headers.append(("x-request-id", stamp.id))
     if failure.retry_after is not None:
-        headers.append(("retry-after", str(max(1, round(failure.retry_after)))))
+        headers.append(("retry-after", str(max(1, math.ceil(failure.retry_after)))))
         headers.append(("retry-after-ms", str(max(0, round(failure.retry_after * 1000)))))
     if failure.kind in _NO_RETRY:
         headers.append(("x-should-retry", "false"))

@@ -73,27 +73,27 @@ _BLOCKS = frozenset({"text", "thinking"})
 
 
 class _Part:
-    """One part being written: where in a delta its words go, and for a call its number and whether it has arguments."""
+    """One part being written: where in a delta its words go, what leads them in, and for a call its number."""
 
-    __slots__ = ("argued", "call", "part", "places")
+    __slots__ = ("argued", "call", "lead", "part", "places")
 
     def __init__(self, part: Part, places: tuple[str, ...], call: int = -1) -> None:
         self.part = part
         self.places = places
         self.call = call
+        self.lead = ""
         self.argued = False
 
 
 class _Choice:
     """One candidate answer being written."""
 
-    __slots__ = ("begun", "calls", "parts", "reasoned", "seals")
+    __slots__ = ("begun", "calls", "parts", "seals")
 
     def __init__(self) -> None:
         self.parts: dict[int, _Part] = {}
         self.calls = 0
         self.begun = False
-        self.reasoned = False
         self.seals: list[tuple[str, str]] = []
 
 
@@ -294,6 +294,8 @@ class ChatEncoder:
         if part is None or not text:
             return
         part.argued = True
+        if part.lead:
+            text, part.lead = part.lead + text, ""
         places = part.places
         if len(places) == 1 and places[0] not in _BLOCKS:
             self._delta(number, {places[0]: text}, frames)
@@ -327,11 +329,9 @@ class ChatEncoder:
                 state.parts[index] = _Part(part, _places(part))
                 if native(part.extra) is None:
                     self._noted.drop_extra(part.extra, path)
-                text = part.text
-                if state.reasoned and native(part.extra) is None and text:
-                    text = f"\n\n{text}"
-                state.reasoned = True
-                self._text(number, index, text, frames)
+                if any(isinstance(earlier.part, Reasoning) and earlier.argued for earlier in state.parts.values()):
+                    state.parts[index].lead = "\n\n"
+                self._text(number, index, part.text, frames)
                 if part.proof is not None:
                     self._proof(number, index, part, part.proof, frames)
             case ToolCall():
