@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from freehold.errors import UpstreamError
 from freehold.exchange.failures import attempt_failed, failure_of
 from freehold.exchange.headers import answer_headers, dollars, passed_on
+from freehold.exchange.metering import usage_of
 from freehold.exchange.proofs import SealedStream, seal_response
 from freehold.exchange.record import Outcome, UsageRecord
 from freehold.ir import (
@@ -109,18 +110,20 @@ class Answering:
         journey, codec = self.journey, self.prepared.target.codec
         body = await self.answer.read(journey.snapshot.max_answer)
         wire = WireResponse(status=self.answer.status, headers=tuple(self.answer.headers), body=body)
-        result = codec.decode_response(wire, journey.decoded())
+        if self.prepared.lane == "tunnel" and not journey.seen.stream:
+            self.watch.usage = usage_of(codec, wire, journey.asked(self.prepared))
+            self.watch.ended = True
+            content_type = next((value for name, value in wire.headers if name == "content-type"), "application/json")
+            self._respond(wire.status, content_type, body, passed_on(wire.headers))
+            return
+        result = codec.decode_response(wire, journey.asked(self.prepared))
         if isinstance(result, Response | Embeddings):
             self.watch.usage = result.usage
         self.watch.ended = True
         if isinstance(result, Response) and journey.seen.stream:
             await self._unfolded(result)
-            return
-        if self.prepared.lane == "tunnel":
-            content_type = next((value for name, value in wire.headers if name == "content-type"), "application/json")
-            self._respond(wire.status, content_type, body, passed_on(wire.headers))
-            return
-        self._encode_whole(result)
+        else:
+            self._encode_whole(result)
 
     def _encode_whole(self, result: Result) -> None:
         journey = self.journey
@@ -138,7 +141,7 @@ class Answering:
 
     async def _folded(self, framing: Framing) -> None:
         """A unary client on an upstream that streams all the same."""
-        decoder = self.prepared.target.codec.decoder(self.journey.decoded())
+        decoder = self.prepared.target.codec.decoder(self.journey.asked(self.prepared))
         batches = [events async for events, _ in self._batches(framing, decoder)]
         if self.watch.failure is not None:
             raise attempt_failed(self.watch.failure)
@@ -217,7 +220,7 @@ class Answering:
         prepared = self.prepared
         client = journey.arrival.codec
         tunnel = prepared.lane == "tunnel"
-        decoder = prepared.target.codec.decoder(journey.decoded())
+        decoder = prepared.target.codec.decoder(journey.asked(prepared))
         batches = self._batches(framing, decoder)
         held: list[tuple[list[Event], bytes]] = []
         async for batch in batches:

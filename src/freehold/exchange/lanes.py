@@ -129,12 +129,13 @@ class _StreamOptions(msgspec.Struct):
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """A request ready to be located, signed and sent to one target."""
+    """A request ready to be located, signed and sent to one target; `request` is what was encoded, if it was."""
 
     target: Target
     lane: Lane
     wire: WireRequest
     losses: tuple[Loss, ...] = ()
+    request: Request | None = None
 
 
 def tunnels(client: Codec, framing: Framing | None, target: Target, wire: WireRequest) -> bool:
@@ -235,13 +236,14 @@ def refuse_state(client: Codec, seen: Glance) -> None:
 
 def encode(request: Request, target: Target, client: Codec, losses: tuple[Loss, ...]) -> Prepared:
     """The request in the target's protocol. Raises Unsupported where it has no words for this operation."""
-    named = _with_model(request, target.model)
+    named = with_model(request, target.model)
     encoded = target.codec.encode_request(named, target.dialect)
     lane: Lane = "same-language" if client.name == target.codec.name else "translate"
-    return _edited(target, lane, encoded.value, losses + encoded.losses)
+    return _edited(target, lane, encoded.value, losses + encoded.losses, named)
 
 
-def _with_model(request: Request, model: str) -> Request:
+def with_model(request: Request, model: str) -> Request:
+    """The request for a model of another name."""
     match request:
         case Generate() | Embed():
             return request if request.model == model else msgspec.structs.replace(request, model=model)
@@ -252,14 +254,16 @@ def _with_model(request: Request, model: str) -> Request:
             return request
 
 
-def _edited(target: Target, lane: Lane, wire: WireRequest, losses: tuple[Loss, ...]) -> Prepared:
+def _edited(
+    target: Target, lane: Lane, wire: WireRequest, losses: tuple[Loss, ...], request: Request | None = None
+) -> Prepared:
     edit = target.edits.get("stream" if wire.stream else wire.operation)
-    if edit is None:
-        return Prepared(target=target, lane=lane, wire=wire, losses=losses)
-    body, lost = edit(wire.body)
-    if body is not wire.body:
-        wire = msgspec.structs.replace(wire, body=body)
-    return Prepared(target=target, lane=lane, wire=wire, losses=losses + lost)
+    if edit is not None:
+        body, lost = edit(wire.body)
+        losses += lost
+        if body is not wire.body:
+            wire = msgspec.structs.replace(wire, body=body)
+    return Prepared(target=target, lane=lane, wire=wire, losses=losses, request=request)
 
 
 def choose_target(place: Place, client: Codec, request_of: RequestOf, operation: Operation) -> Target:
@@ -276,7 +280,7 @@ def choose_target(place: Place, client: Codec, request_of: RequestOf, operation:
     best: tuple[tuple[int, int, int], Target] | None = None
     for target in able:
         try:
-            losses = target.codec.encode_request(_with_model(request_of(), target.model), target.dialect).losses
+            losses = target.codec.encode_request(with_model(request_of(), target.model), target.dialect).losses
         except (Unsupported, CallerError):
             continue
         weight = (_count(losses, "content"), _count(losses, "behaviour"), len(losses))

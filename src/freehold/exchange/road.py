@@ -33,6 +33,7 @@ from freehold.exchange.lanes import (
     refused_losses,
     tunnel,
     tunnels,
+    with_model,
 )
 from freehold.exchange.proofs import Sealer, open_proofs
 from freehold.exchange.record import AttemptRecord, ExchangeRecord, Spool
@@ -52,6 +53,10 @@ MAX_ERROR_BODY = 1024 * 1024
 
 WAIT_AT_MOST = 5.0
 """Seconds that the road waits itself when every target asks to come back later; beyond that the caller is told."""
+
+
+_READ_BY_REQUEST = frozenset({"bedrock-invoke", "azure-openai"})
+"""Families of bodies under one protocol: which of them an answer is follows from what was asked."""
 
 
 class Clock(Protocol):
@@ -75,6 +80,10 @@ class CoolDowns:
     def note(self, target: str, until: float) -> None:
         """The target asked to be left alone until then."""
         self._until[target] = until
+
+    def __bool__(self) -> bool:
+        """Whether any target is known to want that."""
+        return bool(self._until)
 
     def cooling(self, target: str, now: float) -> bool:
         """Whether it still wants to be left alone."""
@@ -174,6 +183,12 @@ class Journey:
         """The request if somebody had to decode it."""
         return self._request
 
+    def asked(self, prepared: Prepared) -> Request | None:
+        """The request as the target was asked, by which its codec reads the answer; None where it needs none."""
+        if prepared.request is None and prepared.target.codec.name in _READ_BY_REQUEST:
+            return with_model(self.request(), prepared.target.model)
+        return prepared.request
+
     async def run(self) -> None:
         """Answer, with an error in the caller's own protocol where there is no other answer."""
         try:
@@ -258,9 +273,9 @@ class Journey:
 
     def _in_order(self, places: tuple[Place, ...]) -> tuple[Place, ...]:
         """As configured, but those that asked to be left alone come last."""
-        now = self.now()
         cooling = self.road.cool_downs.cooling
-        if not any(cooling(place.name, now) for place in places):
+        now = self.now() if self.road.cool_downs else 0.0
+        if not now or not any(cooling(place.name, now) for place in places):
             return places
         return tuple(sorted(places, key=lambda place: cooling(place.name, now)))
 
