@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from freehold.ir import Loss
@@ -48,9 +49,12 @@ def loss_header(losses: Sequence[Loss]) -> str:
     return ", ".join(items)
 
 
+_UNSAYABLE = re.compile(r"[^ !#-\[\]-~]")
+
+
 def _quotable(path: str) -> str:
     """A path as a structured-field string: printable ASCII, no quotes; a caller's own field name may be anything."""
-    return "".join(letter if " " <= letter <= "~" and letter not in '"\\' else "?" for letter in path[:120])
+    return _UNSAYABLE.sub("?", path[:120])
 
 
 def passed_on(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

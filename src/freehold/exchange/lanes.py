@@ -21,7 +21,7 @@ import msgspec
 
 from freehold.errors import CallerError
 from freehold.exchange.target import Place, Target
-from freehold.ir import Count, Embed, Generate, Loss, Request
+from freehold.ir import Count, Embed, Extra, Generate, JsonObject, Loss, Request, parse_object, write_json
 from freehold.protocols.codec import Codec, Framing, Operation, Unsupported, WireRequest
 
 Lane = Literal["tunnel", "same-language", "translate"]
@@ -234,12 +234,47 @@ def refuse_state(client: Codec, seen: Glance) -> None:
             )
 
 
+def take_options(request: Request) -> Request:
+    """The request with `{"freehold": {"provider_options": {PROVIDER: {...}}}}` taken out of its body into `options`.
+
+    Raises CallerError for a `freehold` field of another shape.
+    """
+    if not isinstance(request, Generate) or request.extra is None or "freehold" not in request.extra.fields:
+        return request
+    fields = dict(request.extra.fields)
+    ours = fields.pop("freehold")
+    options = ours.get("provider_options") if isinstance(ours, dict) and len(ours) == 1 else None
+    if not isinstance(options, dict) or not all(isinstance(item, dict) for item in options.values()):
+        raise CallerError(
+            'freehold must be {"provider_options": {"<provider>": {...}}}', code="invalid_request", param="freehold"
+        )
+    by_provider = {name: item for name, item in options.items() if isinstance(item, dict)}
+    return msgspec.structs.replace(request, extra=Extra(request.extra.origin, fields), options=by_provider)
+
+
+def _with_options(body: bytes, options: JsonObject) -> bytes:
+    """A body with a provider's own fields put over it; objects are merged, anything else is replaced."""
+    return write_json(_merged(parse_object(body), options))
+
+
+def _merged(under: JsonObject, over: JsonObject) -> JsonObject:
+    merged = dict(under)
+    for name, value in over.items():
+        known = merged.get(name)
+        merged[name] = _merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+    return merged
+
+
 def encode(request: Request, target: Target, client: Codec, losses: tuple[Loss, ...]) -> Prepared:
     """The request in the target's protocol. Raises Unsupported where it has no words for this operation."""
     named = with_model(request, target.model)
     encoded = target.codec.encode_request(named, target.dialect)
     lane: Lane = "same-language" if client.name == target.codec.name else "translate"
-    return _edited(target, lane, encoded.value, losses + encoded.losses, named)
+    wire = encoded.value
+    options = named.options.get(target.provider) if isinstance(named, Generate) else None
+    if options:
+        wire = msgspec.structs.replace(wire, body=_with_options(wire.body, options))
+    return _edited(target, lane, wire, losses + encoded.losses, named)
 
 
 def with_model(request: Request, model: str) -> Request:

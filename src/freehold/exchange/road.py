@@ -31,6 +31,7 @@ from freehold.exchange.lanes import (
     glance,
     refuse_state,
     refused_losses,
+    take_options,
     tunnel,
     tunnels,
     with_model,
@@ -176,7 +177,7 @@ class Journey:
     def request(self) -> Request:
         """The request in the canonical language, decoded at the first call. Raises CallerError, Unsupported."""
         if self._request is None:
-            self._request = self.arrival.codec.decode_request(self.arrival.wire)
+            self._request = take_options(self.arrival.codec.decode_request(self.arrival.wire))
         return self._request
 
     def decoded(self) -> Request | None:
