@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from freehold.ir import Event, Extra, Response, Usage
+from freehold.ir import Event, Extra, Generate, JsonValue, Reasoning, Refusal, Response, Text, Usage
 from freehold.ir.fold import fold, unfold
 from freehold.ir.grammar import check_stream
 from freehold.protocols.codec import Frame, Stamp, Unsupported
@@ -114,7 +114,7 @@ def test_what_is_kept_of_a_frame_is_only_what_differs() -> None:
                 assert not kept_text(rest, frame), (name_of(exchange), rest)
 
 
-def kept_text(rest: Any, frame: Frame) -> bool:
+def kept_text(rest: JsonValue, frame: Frame) -> bool:
     """Whether a delta, or a text that deltas made, stands in the rest of its frame."""
     kind = json.loads(frame.data)["type"] if frame.data != b"[DONE]" else ""
     told = {
@@ -136,21 +136,26 @@ def kept_text(rest: Any, frame: Frame) -> bool:
 
 def test_nothing_is_unclassified() -> None:
     """Every extra that the recordings leave has a known meaning for those who can not repeat it."""
-    effects = CODEC.language.effects
+    known = set(CODEC.language.effects)
     for exchange in answered():
         answer = CODEC.decode_response(wire_response(exchange))
-        for extra in (answer.extra, getattr(answer, "usage", None) and answer.usage.extra):  # pyright: ignore[reportAttributeAccessIssue] - only generated answers have usage
-            if isinstance(extra, Extra):
-                assert set(extra.fields) <= set(effects), name_of(exchange)
+        assert names(answer.extra) <= known, name_of(exchange)
+        if isinstance(answer, Response) and answer.usage is not None:
+            assert names(answer.usage.extra) <= known, name_of(exchange)
     for exchange in with_request():
         wire = wire_request(exchange)
         if wire.path.endswith("/responses"):
             request = CODEC.decode_request(wire)
-            assert set(request.extra.fields if request.extra else ()) <= set(effects), name_of(exchange)  # pyright: ignore[reportAttributeAccessIssue] - every request has an extra
+            assert isinstance(request, Generate)
+            assert names(request.extra) <= known, name_of(exchange)
+
+
+def names(extra: Extra | None) -> set[str]:
+    return set() if extra is None else set(extra.fields)
 
 
 def texts(answer: Response) -> list[str]:
-    return [part.text for part in answer.choices[0].parts if hasattr(part, "text")]  # pyright: ignore[reportAttributeAccessIssue] - asked for
+    return [part.text for part in answer.choices[0].parts if isinstance(part, Text | Reasoning | Refusal)]
 
 
 def test_usage_says_what_was_counted() -> None:

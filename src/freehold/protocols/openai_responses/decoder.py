@@ -111,9 +111,7 @@ class ResponsesDecoder:
             return self._broken(error.message)
         if not isinstance(payload, dict) or not isinstance(kind := payload.get("type"), str):
             return self._broken("a frame without a type")
-        if self._completed:
-            return [Pulse(rest=Extra(LANGUAGE, payload))]
-        if kind in _DELTA_KINDS:
+        if kind in _DELTA_KINDS and not self._completed:
             delta = self._delta(kind, payload, frame.event)
             if delta is not None:
                 return delta
@@ -172,13 +170,7 @@ class ResponsesDecoder:
         return progress if progress.open else None
 
     def _read(self, kind: str, payload: JsonObject, name: str | None) -> list[Event]:
-        reader = self._readers.get(kind)
-        if reader is not None:
-            events = reader(payload)
-        elif kind in _DELTA_KINDS:
-            events = self._late_delta(kind, payload)
-        else:
-            events = []
+        events = [] if self._completed else self._events(kind, payload)
         if not self._script.started and not any(isinstance(event, ErrorEnd) for event in events):
             events.insert(0, _start(payload))
         if not events:
@@ -192,6 +184,12 @@ class ResponsesDecoder:
         self._script.note(kind, payload)
         events[0] = msgspec.structs.replace(events[0], rest=Extra(LANGUAGE, rest))
         return events
+
+    def _events(self, kind: str, payload: JsonObject) -> list[Event]:
+        reader = self._readers.get(kind)
+        if reader is not None:
+            return reader(payload)
+        return self._late_delta(kind, payload) if kind in _DELTA_KINDS else []
 
     def _close_with(self, events: list[Event], *, deferred: bool) -> None:
         """After the last frame the answer is over, unless a server without `event:` lines might still say `[DONE]`."""
