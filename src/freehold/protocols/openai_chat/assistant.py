@@ -25,15 +25,9 @@ from freehold.ir import (
     ToolCall,
     ToolResult,
 )
+from freehold.protocols.openai_chat.content import ContentWriter, drop_proof, repeat_or_drop
 from freehold.protocols.openai_chat.language import FIELD, LANGUAGE, NAME, native, repeat_inner
-from freehold.protocols.openai_chat.parts import (
-    ContentWriter,
-    details_of_proof,
-    drop_proof,
-    repeat_or_drop,
-    write_function_call,
-    write_tool_call,
-)
+from freehold.protocols.openai_chat.parts import details_of_proof, write_function_call, write_tool_call
 from freehold.protocols.openai_chat.seal import join_id
 
 

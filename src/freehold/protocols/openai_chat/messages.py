@@ -27,9 +27,10 @@ from freehold.ir import (
 )
 from freehold.protocols.codec import Dialect
 from freehold.protocols.openai_chat.assistant import AssistantWriter, Manner
+from freehold.protocols.openai_chat.content import ContentWriter, repeat_or_drop, take_content
 from freehold.protocols.openai_chat.language import FIELD, LANGUAGE, native, repeat_plain
 from freehold.protocols.openai_chat.names import under_wire_names
-from freehold.protocols.openai_chat.parts import ContentWriter, repeat_or_drop, take_assistant_parts, take_content
+from freehold.protocols.openai_chat.parts import take_assistant_parts
 from freehold.protocols.openai_chat.seal import split_id
 
 # --- Reading ----------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from freehold.ir import (
     Tool,
     ToolChoice,
 )
+from freehold.protocols.openai_chat.content import take_cache_point, write_cache_point
 from freehold.protocols.openai_chat.language import (
     FIELD,
     LANGUAGE,
@@ -29,7 +30,6 @@ from freehold.protocols.openai_chat.language import (
     unpack,
 )
 from freehold.protocols.openai_chat.names import wire_name
-from freehold.protocols.openai_chat.parts import take_cache_point, write_cache_point
 
 # --- Tools ------------------------------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from freehold.ir import (
 )
 from freehold.protocols.codec import Encoded, Stamp, Unsupported, WireResponse, garbled
 from freehold.protocols.openai_chat.assistant import AssistantWriter, Manner
+from freehold.protocols.openai_chat.content import repeat_or_drop
 from freehold.protocols.openai_chat.language import (
     ELSEWHERE,
     LANGUAGE,
@@ -38,7 +39,7 @@ from freehold.protocols.openai_chat.language import (
     repeat_plain,
 )
 from freehold.protocols.openai_chat.names import give_back, own_names
-from freehold.protocols.openai_chat.parts import repeat_or_drop, take_assistant_parts
+from freehold.protocols.openai_chat.parts import take_assistant_parts
 from freehold.protocols.openai_chat.usage import decode_usage, encode_usage
 from freehold.protocols.openai_errors import error_in_success
 
