@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from freehold.protocols.anthropic_messages import CODEC as ANTHROPIC_MESSAGES
 from freehold.protocols.azure_openai import AzureOpenAI
 from freehold.protocols.bedrock_converse import CODEC as BEDROCK_CONVERSE
+from freehold.protocols.bedrock_invoke import BedrockInvoke
 from freehold.protocols.openai_chat import CODEC as OPENAI_CHAT
 from freehold.protocols.openai_embeddings import CODEC as OPENAI_EMBEDDINGS
 from freehold.protocols.openai_responses import CODEC as OPENAI_RESPONSES
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 # Families speak other protocols' bodies under their own paths, so they are handed the codecs that do.
 AZURE_OPENAI = AzureOpenAI(chat=OPENAI_CHAT, responses=OPENAI_RESPONSES, embeddings=OPENAI_EMBEDDINGS)
+BEDROCK_INVOKE = BedrockInvoke(anthropic=ANTHROPIC_MESSAGES, chat=OPENAI_CHAT, converse=BEDROCK_CONVERSE)
 
 CODECS: dict[str, Codec] = {
     codec.name: codec
@@ -25,6 +27,7 @@ CODECS: dict[str, Codec] = {
         OPENAI_EMBEDDINGS,
         ANTHROPIC_MESSAGES,
         BEDROCK_CONVERSE,
+        BEDROCK_INVOKE,
         AZURE_OPENAI,
     )
 }

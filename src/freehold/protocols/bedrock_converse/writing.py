@@ -81,10 +81,8 @@ class ConverseStreamEncoder:
             match event:
                 case TextDelta() | ArgumentsDelta():
                     block = self._block(event.index, event.choice)
-                    if block is not None and event.text:
+                    if block is not None and (event.text or self._native):
                         self._say(block, event.text, event.rest, frames)
-                    elif block is not None and event.rest is not None:
-                        self._say(block, "", event.rest, frames)
                 case PartStart():
                     self._part_start(event, frames)
                 case PartEnd():

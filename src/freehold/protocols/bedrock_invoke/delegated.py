@@ -1,0 +1,342 @@
+"""Families that speak another protocol's body: Claude the Messages API, many the chat of OpenAI, Nova Converse's.
+
+Everything that concerns the conversation is the other codec's; here stand the envelope and what Bedrock wants
+differently.  Requests keep the other codec's name as their `origin`, because that language reads and repeats them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+import msgspec
+
+from freehold.errors import CallerError
+from freehold.ir import (
+    ErrorEnd,
+    Event,
+    Extra,
+    Generate,
+    JsonObject,
+    Language,
+    Loss,
+    Losses,
+    Part,
+    PartEnd,
+    PartStart,
+    Proof,
+    ProofDelta,
+    Pulse,
+    Response,
+    ResponseEnd,
+    ResponseStart,
+    Usage,
+    UsageDelta,
+    write_json,
+)
+from freehold.ir.fold import merge_usage
+from freehold.protocols.aws_errors import broken_stream, failure_frame, stream_failure
+from freehold.protocols.bedrock_invoke.chunks import (
+    CHUNK,
+    as_object,
+    close_chunk,
+    in_order,
+    open_chunk,
+    order_of,
+    read_metrics,
+    take_amazon,
+    write_metrics,
+)
+from freehold.protocols.bedrock_invoke.language import NAME, family_language, said
+from freehold.protocols.codec import (
+    Codec,
+    Dialect,
+    Encoded,
+    Frame,
+    Stamp,
+    StreamDecoder,
+    StreamEncoder,
+    WireRequest,
+    WireResponse,
+)
+
+
+class Manner(Protocol):
+    """How a family's body differs from that of the protocol it speaks."""
+
+    def path(self, model: str) -> str:
+        """The path under which the other codec reads it."""
+        ...
+
+    def undress(self, body: JsonObject, model: str, *, stream: bool) -> tuple[JsonObject, JsonObject]:
+        """The other protocol's body, and what has to be remembered of Bedrock's."""
+        ...
+
+    def dress(self, body: JsonObject, request: Generate, own: JsonObject | None, losses: Losses) -> JsonObject:
+        """Bedrock's body; `own` is what was remembered, None for a foreign request."""
+        ...
+
+    def dress_answer(self, body: JsonObject) -> JsonObject:
+        """A foreign answer's body as the model would give it."""
+        ...
+
+    def dialect(self, dialect: Dialect, model: str) -> Dialect:
+        """What the other codec must know about this model."""
+        ...
+
+    def to_frame(self, chunk: JsonObject) -> Frame:
+        """A chunk as a frame of the other protocol."""
+        ...
+
+    def from_frame(self, frame: Frame) -> bytes | None:
+        """A frame of the other protocol as a chunk; None for one that Bedrock does not send."""
+        ...
+
+    def usual_order(self, chunk: JsonObject) -> bool:
+        """Whether the other codec writes the members in this order anyway."""
+        ...
+
+
+class Delegated:
+    """A family whose bodies another codec reads and writes."""
+
+    def __init__(self, name: str, codec: Codec, manner: Manner) -> None:
+        self.name = name
+        self.codec = codec
+        self.manner = manner
+        self.language: Language = family_language()
+
+    # --- Requests
+
+    def read_request(self, body: JsonObject, model: str, *, stream: bool) -> tuple[Generate, JsonObject]:
+        """What the other protocol's body may not hold is remembered beside it."""
+        bare, own = self.manner.undress(body, model, stream=stream)
+        wire = WireRequest(path=self.manner.path(model), body=write_json(bare))
+        request = self.codec.decode_request(wire)
+        if not isinstance(request, Generate):
+            raise CallerError("the body does not ask for an answer")
+        if request.headers is not None:
+            own = {**request.headers.fields, **own}
+        return rename_proofs(request, self.codec.name, NAME), own
+
+    def write_request(self, request: Generate, own: JsonObject | None, dialect: Dialect) -> Encoded[JsonObject]:
+        """The other codec's body in Bedrock's dress."""
+        losses = Losses()
+        inner = msgspec.structs.replace(rename_proofs(request, NAME, self.codec.name), headers=None)
+        encoded = self.codec.encode_request(inner, self.manner.dialect(dialect, request.model))
+        body = self.manner.dress(as_object(encoded.value.body), request, own, losses)
+        return Encoded(body, (*encoded.losses, *losses.done()))
+
+    # --- Answers
+
+    def read_response(self, body: JsonObject, wire: WireResponse, request: Generate | None) -> Response:  # noqa: ARG002 -- the family's contract
+        """Raises UpstreamError for garbage."""
+        result = self.codec.decode_response(wire, request)
+        if not isinstance(result, Response):
+            raise CallerError("the answer is not a generated one")
+        return _rename_answer(result, self.codec.name, NAME)
+
+    def write_response(self, response: Response, stamp: Stamp, request: Generate | None) -> Encoded[JsonObject]:
+        """The other codec's body, without what only that protocol's answers hold."""
+        answer = _rename_answer(response, NAME, self.codec.name)
+        encoded = self.codec.encode_response(answer, stamp, request)
+        body = as_object(encoded.value.body)
+        own = response.origin == self.codec.name
+        return Encoded(body if own else self.manner.dress_answer(body), encoded.losses)
+
+    def decoder(self, request: Generate | None) -> StreamDecoder:
+        """Reads a stream of chunks."""
+        return DelegatedDecoder(self, self.codec.decoder(request))
+
+    def encoder(self, stamp: Stamp, request: Generate | None) -> StreamEncoder:
+        """Writes a stream of chunks."""
+        return DelegatedEncoder(self, self.codec.encoder(stamp, request))
+
+
+# --- Proofs ---------------------------------------------------------------------------------------------------------
+# A proof that came through InvokeModel belongs to InvokeModel, whichever language its body is in.
+
+
+def rename_proofs(request: Generate, old: str, new: str) -> Generate:
+    """The request with proofs of one language given to another."""
+    if not any(_has_proof(part, old) for message in request.messages for part in message.parts):
+        return request
+    messages = tuple(
+        msgspec.structs.replace(message, parts=tuple(_renamed(part, old, new) for part in message.parts))
+        for message in request.messages
+    )
+    return msgspec.structs.replace(request, messages=messages)
+
+
+def _rename_answer(response: Response, old: str, new: str) -> Response:
+    if not any(_has_proof(part, old) for choice in response.choices for part in choice.parts):
+        return response
+    choices = tuple(
+        msgspec.structs.replace(choice, parts=tuple(_renamed(part, old, new) for part in choice.parts))
+        for choice in response.choices
+    )
+    return msgspec.structs.replace(response, choices=choices)
+
+
+def _has_proof(part: Part, origin: str) -> bool:
+    proof = getattr(part, "proof", None)
+    return isinstance(proof, Proof) and proof.origin == origin
+
+
+def _renamed(part: Part, old: str, new: str) -> Part:
+    proof = getattr(part, "proof", None)
+    if not isinstance(proof, Proof) or proof.origin != old:
+        return part
+    return cast(
+        "Part", msgspec.structs.replace(cast("msgspec.Struct", part), proof=Proof(origin=new, value=proof.value))
+    )
+
+
+def _rename_event(event: Event, old: str, new: str) -> Event:
+    match event:
+        case ProofDelta() if event.proof.origin == old:
+            return msgspec.structs.replace(event, proof=Proof(origin=new, value=event.proof.value))
+        case PartStart() if _has_proof(event.part, old):
+            return msgspec.structs.replace(event, part=_renamed(event.part, old, new))
+        case PartEnd() if event.part is not None and _has_proof(event.part, old):
+            return msgspec.structs.replace(event, part=_renamed(event.part, old, new))
+        case _:
+            return event
+
+
+# --- Streams --------------------------------------------------------------------------------------------------------
+
+
+class DelegatedDecoder:
+    """Opens the chunks, lets the other codec read them, and notes what the envelope held."""
+
+    __slots__ = ("_counted", "_done", "_family", "_inner", "_started")
+
+    def __init__(self, family: Delegated, inner: StreamDecoder) -> None:
+        self._family = family
+        self._inner = inner
+        self._started = False
+        self._counted = False
+        self._done = False
+
+    def feed(self, frame: Frame) -> list[Event]:
+        """The events of one frame; a pulse in the batch carries the envelope."""
+        language = self._family.language
+        if self._done:
+            return []
+        if frame.kind != "event":
+            self._done = True
+            return [ErrorEnd(failure=stream_failure(frame, language))]
+        if frame.event != CHUNK:
+            return [Pulse(rest=Extra(language, {"frame": frame.event, "value": frame.data.decode(errors="replace")}))]
+        try:
+            value, envelope = open_chunk(frame)
+        except CallerError as error:
+            self._done = True
+            problem = f"the provider's stream could not be understood: {error.message}"
+            return [ErrorEnd(failure=broken_stream(problem, language))]
+        return self._read(value, envelope)
+
+    def close(self) -> list[Event]:
+        """As the other protocol ends; what is missing is an error there, too."""
+        if self._done:
+            return []
+        self._done = True
+        return self._inner.close()
+
+    def _read(self, value: JsonObject, envelope: JsonObject) -> list[Event]:
+        manner, name = self._family.manner, self._family.codec.name
+        order = None if manner.usual_order(value) else order_of(value)
+        amazon = take_amazon(value)
+        events: list[Event] = []
+        if value or not amazon:
+            events = [_rename_event(event, name, NAME) for event in self._inner.feed(manner.to_frame(value))]
+        usage = read_metrics(amazon)
+        self._counted = self._counted or any(isinstance(event, UsageDelta) for event in events)
+        if usage is not None and not self._counted:
+            events.insert(0, UsageDelta(usage=usage))
+        if amazon:
+            envelope["amazon"] = amazon
+        if order is not None:
+            envelope["order"] = order
+        if not self._started or envelope:
+            self._started = True
+            pulse = Pulse(rest=Extra(self._family.language, envelope))
+            # Other encoders look at the first event for what rode along; only an end must stay the last.
+            at_end = not events or not isinstance(events[-1], ResponseEnd | ErrorEnd)
+            events.insert(len(events) if at_end else 0, pulse)
+        self._done = bool(events) and isinstance(events[-1], ErrorEnd)
+        return events
+
+
+class DelegatedEncoder:
+    """Lets the other codec write, and closes its frames into chunks."""
+
+    __slots__ = ("_family", "_inner", "_own", "_usage", "losses")
+
+    def __init__(self, family: Delegated, inner: StreamEncoder) -> None:
+        self._family = family
+        self._inner = inner
+        self._own = False
+        self._usage: Usage | None = None
+        self.losses: list[Loss] = inner.losses
+
+    def feed(self, events: Sequence[Event]) -> list[Frame]:
+        """The frames of one batch."""
+        envelope, events = self._take_envelope(events)
+        if envelope is not None:
+            self._own = True
+            name = envelope.get("frame")
+            if "value" in envelope:
+                return [Frame(event=name if isinstance(name, str) else None, data=str(envelope["value"]).encode())]
+        last = events[-1] if events else None
+        if isinstance(last, ErrorEnd) and (envelope is None or last.failure.origin != self._family.codec.name):
+            return [*self._write(events[:-1], None), failure_frame(last.failure, self._family.language)]
+        if not self._own:
+            self._count(events)
+            return self._write(events, write_metrics(self._usage) if isinstance(last, ResponseEnd) else None)
+        return self._write_own(events, envelope)
+
+    def _take_envelope(self, events: Sequence[Event]) -> tuple[JsonObject | None, Sequence[Event]]:
+        if not events:
+            return None, events
+        for place, rest in ((len(events) - 1, events[-1].rest), (0, events[0].rest)):
+            envelope = said(rest, self._family.language)
+            if envelope is not None and isinstance(events[place], Pulse):
+                return envelope, [*events[:place], *events[place + 1 :]]
+        return None, events
+
+    def _count(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event, UsageDelta):
+                self._usage = merge_usage(self._usage, event.usage)
+            elif isinstance(event, ResponseStart):
+                self._usage = merge_usage(self._usage, event.response.usage)
+
+    def _payloads(self, events: Sequence[Event]) -> list[bytes]:
+        name = self._family.codec.name
+        renamed = [_rename_event(event, NAME, name) for event in events]
+        payloads = [self._family.manner.from_frame(frame) for frame in self._inner.feed(renamed)]
+        return [payload for payload in payloads if payload is not None]
+
+    def _write(self, events: Sequence[Event], last: JsonObject | None) -> list[Frame]:
+        """Chunks of a foreign answer; the last one repeats the usage."""
+        payloads = self._payloads(events) if events else []
+        if last is not None:
+            final = as_object(payloads.pop()) if payloads else {}
+            payloads.append(write_json({**final, **last}))
+        return [close_chunk(payload) for payload in payloads]
+
+    def _write_own(self, events: Sequence[Event], envelope: JsonObject | None) -> list[Frame]:
+        """Chunks as they were, envelope included."""
+        payloads = self._payloads(events) if events else []
+        if envelope is None:
+            return [close_chunk(payload) for payload in payloads]
+        amazon, order = envelope.get("amazon"), envelope.get("order")
+        if not payloads and isinstance(amazon, dict):
+            payloads = [b"{}"]
+        if payloads and (isinstance(amazon, dict) or order is not None):
+            value = {**as_object(payloads[-1]), **(amazon if isinstance(amazon, dict) else {})}
+            payloads[-1] = write_json(in_order(value, order))
+        beside = {name: value for name, value in envelope.items() if name not in ("amazon", "order")}
+        return [close_chunk(payload, beside) for payload in payloads]
