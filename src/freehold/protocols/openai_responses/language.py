@@ -12,7 +12,7 @@ NAME: Final = "openai-responses"
 
 _BOOKKEEPING = (
     # our own notes
-    WITHOUT, "echo", "item", "segments", "instructions", "event",
+    WITHOUT, "echo", "item", "segments", "instructions",
     # items and parts
     "type", "object", "id", "status", "phase", "role", "content", "summary", "created_by", "item_id", "output_index",
     "agent", "caller", "namespace", "name", "description", "parameters",
@@ -39,7 +39,7 @@ _BEHAVIOUR = (
     "input_transformations", "stop", "seed", "encrypted_content", "file_data", "filename",
     # tools that the provider runs, offered
     "web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11", "file_search",
-    "code_interpreter", "image_generation", "mcp", "computer", "computer_use_preview", "tool_search", "namespace_tool",
+    "code_interpreter", "image_generation", "mcp", "computer", "computer_use_preview", "tool_search",
     "custom", "local_shell", "shell", "apply_patch", "programmatic_tool_calling",
 )  # fmt: skip
 
@@ -53,7 +53,7 @@ _CONTENT = (
     "mcp_approval_response", "custom_tool_call", "custom_tool_call_output", "tool_search_call", "tool_search_output",
     "compaction", "additional_tools", "function_call", "function_call_output", "message",
     # parts
-    "input_text", "output_text_part", "input_image", "input_file", "input_audio", "refusal", "file_id", "file_url",
+    "input_text", "output_text", "input_image", "input_file", "input_audio", "refusal", "file_id", "file_url",
     "image_url",
 )  # fmt: skip
 
