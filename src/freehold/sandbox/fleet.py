@@ -49,7 +49,9 @@ class Fleet:
     """
 
     def __init__(self, *, state_file: Path | None = None, seed: int = SEED) -> None:
-        self.clouds: Mapping[str, Cloud] = {spec.name: Cloud(spec, seed=seed) for spec in CLOUDS}
+        clouds = (Cloud(spec, seed=seed) for spec in CLOUDS)
+        # Freehold can only emulate a cloud whose language it has a codec for.
+        self.clouds: Mapping[str, Cloud] = {cloud.spec.name: cloud for cloud in clouds if cloud.answering.protocols}
         self._state_file = state_file
         self._stack = AsyncExitStack()
         self.control = ""
@@ -84,6 +86,14 @@ class Fleet:
         write_private(file, msgspec.json.encode(state))
         self._stack.callback(_forget, file, token)
 
+    def routes(self) -> dict[str, list[tuple[str, str]]]:
+        """The model names of the configuration: cloud and model of each target."""
+        return {
+            name: [(cloud, self.clouds[cloud].spec.models[0]) for cloud in clouds if cloud in self.clouds]
+            for name, clouds in NAMES.items()
+            if any(cloud in self.clouds for cloud in clouds)
+        }
+
     def configuration(
         self, *, listen: str | None = None, admin_listen: str | None = None, home: Path | None = None
     ) -> str:
@@ -95,9 +105,8 @@ class Fleet:
             sections.append(("storage", {"url": f"sqlite:///{home / 'freehold.db'}"}))
             sections.append(("ledger", {"directory": str(home / "spool")}))
         sections += [(f"accounts.{name}", _account(cloud)) for name, cloud in self.clouds.items()]
-        for name, clouds in NAMES.items():
-            targets = [f"{cloud}/{self.clouds[cloud].spec.models[0]}" for cloud in clouds]
-            sections.append((f"models.{name}", {"targets": targets}))
+        for name, route in self.routes().items():
+            sections.append((f"models.{name}", {"targets": [f"{cloud}/{model}" for cloud, model in route]}))
         sections.append(("models.embeddings", {"targets": ["openai/text-embedding-3-small"]}))
         for title, settings in sections:
             stated = {key: value for key, value in settings.items() if value is not None}
