@@ -294,3 +294,27 @@ def test_a_stream_that_was_never_announced_is_read_all_the_same() -> None:
     assert [part.text for part in answer.choices[0].parts if isinstance(part, Text)] == ["Hi!"]
     returned = [frame for batch in batches for frame in encoder.feed(batch)]
     assert [(frame.event, json.loads(frame.data)) for frame in returned] == [(None, one) for one in said]
+
+
+def test_a_sealed_proof_on_a_text_becomes_a_reasoning_item_of_its_own() -> None:
+    payloads, losses = encoded(
+        START,
+        PartStart(index=0, part=Text(text="a", proof=Proof(origin=SEALED, value="seal-1"))),
+        PartEnd(index=0),
+        PartStart(index=1, part=Text(text="")),
+        TextDelta(index=1, text="b"),
+        ProofDelta(index=1, proof=Proof(origin=SEALED, value="seal-2")),
+        PartEnd(index=1),
+        STOP,
+        ResponseEnd(),
+    )
+    output = payloads[-1]["response"]["output"]
+    assert [item.get("encrypted_content", item.get("content")) for item in output] == [
+        "seal-1",
+        [
+            {"type": "output_text", "annotations": [], "logprobs": [], "text": "a"},
+            {"type": "output_text", "annotations": [], "logprobs": [], "text": "b"},
+        ],
+        "seal-2",
+    ]
+    assert losses == []

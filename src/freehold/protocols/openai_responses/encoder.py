@@ -91,7 +91,7 @@ class ResponsesEncoder:
         self._unsaid: set[int] = set()
         """Parts that this protocol can not say; their deltas are passed over."""
         self._held: dict[int, str] = {}
-        """Proofs that came after the tool call they belong to had begun."""
+        """Proofs that came after the text or tool call they belong to had begun."""
         self._other_choices: set[int] = set()
         self._over = False
 
@@ -234,7 +234,8 @@ class ResponsesEncoder:
         if ours(part.extra) is None:
             self._losses.drop_extra(part.extra, path)
         if isinstance(part, Text) and part.proof is not None:
-            self._losses.add(f"{path}.proof", "dropped", "behaviour", "no place for a proof on text")
+            self._proof_before(part.proof, path)
+            part = msgspec.structs.replace(part, proof=None)
         if self._message is None or opens_item(part):
             self._close_message()
             own = {name: value for name, value in item_fields(part).items() if name not in ("status", "content")}
@@ -269,9 +270,7 @@ class ResponsesEncoder:
             self._unsaid.add(index)
             self._losses.add(path, "dropped", "content", "a tool that the other provider ran")
             return
-        sealed = usable(part.proof, self._losses, path)
-        if sealed is not None:
-            self._say_proof(sealed)
+        self._proof_before(part.proof, path)
         native = ours(part.extra) is not None
         if not native:
             self._losses.drop_extra(part.extra, path)
@@ -281,8 +280,14 @@ class ResponsesEncoder:
         if part.arguments:
             self._foreign(ArgumentsDelta(index=index, text=part.arguments))
 
+    def _proof_before(self, proof: Proof | None, path: str) -> None:
+        sealed = usable(proof, self._losses, path)
+        if sealed is not None:
+            self._close_message()
+            self._say_proof(sealed)
+
     def _say_proof(self, sealed: str) -> None:
-        """A reasoning item of its own for a proof that another language puts on a tool call."""
+        """A reasoning item of its own for a proof that another language puts on a text or a tool call."""
         item = proof_item(sealed, self._id("rs"))
         opaque = Opaque(origin=LANGUAGE, value=item)
         index = -1 - len(self._script.items)
@@ -316,7 +321,7 @@ class ResponsesEncoder:
             before = progress.proof
             value = sayable if before is None else before.value + sayable
             progress.proof = Proof(origin=event.proof.origin, value=value)
-        elif isinstance(progress.part, ToolCall):
+        elif isinstance(progress.part, Text | ToolCall):
             self._held[event.index] = self._held.get(event.index, "") + sayable
         else:
             self._losses.add(f"{path}.proof", "dropped", "behaviour", "no place for a proof here")
@@ -344,6 +349,7 @@ class ResponsesEncoder:
                 self._emit(TEXT_DONE, more={**here, "content_index": progress.place})
                 self._emit(PART_DONE, more={"content_index": progress.place})
                 progress.open = False
+                self._held_proof(progress)
             case Refusal():
                 self._emit(REFUSAL_DONE, more={**here, "content_index": progress.place})
                 self._emit(PART_DONE, more={"content_index": progress.place})
@@ -381,8 +387,12 @@ class ResponsesEncoder:
         name = call.name if isinstance(call, ToolCall) else ""
         self._emit(ARGUMENTS_DONE, more={**here, "name": name})
         self._emit(ITEM_DONE, [PartEnd(index=progress.index)])
+        self._held_proof(progress)
+
+    def _held_proof(self, progress: Progress) -> None:
         sealed = self._held.pop(progress.index, None)
         if sealed is not None:
+            self._close_message()
             self._say_proof(sealed)
 
     def _close_message(self) -> None:

@@ -326,14 +326,15 @@ class InputWriter:
 
     def _said(self, run: list[tuple[int, Part]], message: Message, path: str) -> None:
         """Texts of an earlier answer: our own items as they were, any other as plain messages."""
+        for index, part in run:
+            if isinstance(part, Text):
+                self._drop_proof(part.proof, f"{path}.parts[{index}]")
         first = run[0][1]
         if isinstance(first, Text | Refusal) and opens_item(first):
             self._items.append(write_message(run, self.losses, path))
             return
         for index, part in run:
             where = f"{path}.parts[{index}]"
-            if isinstance(part, Text):
-                self._drop_proof(part.proof, where)
             if isinstance(part, Text | Refusal) and (part.text or ours(message.extra) is not None):
                 self.losses.drop_extra(part.extra, where)
                 self._items.append({"role": "assistant", "content": part.text})

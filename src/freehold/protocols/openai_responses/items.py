@@ -210,13 +210,5 @@ def write_message(run: list[tuple[int, Part]], losses: Losses, path: str, status
     content: list[JsonObject] = []
     for index, part in said:
         where = f"{path}.parts[{index}]"
-        if isinstance(part, Text):
-            usable_text_proof(part, losses, where)
         content.append(write_said(content_extra(part), losses, where))
     return restore(message_item(content, status), item_fields(said[0][1]))
-
-
-def usable_text_proof(part: Text, losses: Losses, path: str) -> None:
-    """This protocol signs no text: a proof on one is noted as lost."""
-    if part.proof is not None:
-        losses.add(f"{path}.proof", "dropped", "behaviour", "no place for a proof on text")

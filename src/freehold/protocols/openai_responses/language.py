@@ -53,7 +53,7 @@ _CONTENT = (
     "mcp_approval_response", "custom_tool_call", "custom_tool_call_output", "tool_search_call", "tool_search_output",
     "compaction", "additional_tools", "function_call", "function_call_output", "message",
     # parts
-    "input_text", "output_text", "input_image", "input_file", "input_audio", "refusal", "file_id", "file_url",
+    "input_text", "input_image", "input_file", "input_audio", "refusal", "file_id", "file_url",
     "image_url",
 )  # fmt: skip
 

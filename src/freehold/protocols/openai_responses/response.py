@@ -363,6 +363,7 @@ def write_output(parts: tuple[Part, ...], stamp: Stamp, losses: Losses, path: st
         where = f"{path}.parts[{index}]"
         match part:
             case Text() | Refusal():
+                output.extend(_write_proofs(run, stamp, len(output), losses, path))
                 item = write_message(run, losses, path)
                 if not opens_item(part):
                     item = {"id": f"msg_{stamp.id}_{len(output)}", **item}
@@ -391,6 +392,13 @@ def _with_id(item: JsonObject, extra: Extra | None, made: str) -> JsonObject:
     return item if ours(extra) is not None else {"id": made, **item}
 
 
+def _write_proofs(run: list[tuple[int, Part]], stamp: Stamp, at: int, losses: Losses, path: str) -> list[JsonObject]:
+    """Reasoning items for the proofs that another language puts on texts."""
+    proofs = [usable(part.proof, losses, f"{path}.parts[{index}]") for index, part in run if isinstance(part, Text)]
+    sealed = [proof for proof in proofs if proof is not None]
+    return [proof_item(proof, f"rs_{stamp.id}_{at + more}") for more, proof in enumerate(sealed)]
+
+
 def _write_call(call: ToolCall, stamp: Stamp, at: int, losses: Losses, path: str) -> list[JsonObject]:
     if call.hosted:
         losses.add(path, "dropped", "content", "a tool that the other provider ran")
@@ -412,5 +420,5 @@ def completed_call(call: ToolCall, made: str) -> ToolCall:
 
 
 def proof_item(sealed: str, made: str) -> JsonObject:
-    """A reasoning item that only carries a proof which another language puts on a tool call."""
+    """A reasoning item that only carries a proof which another language puts on a text or a tool call."""
     return {"id": made, "type": "reasoning", "summary": [], "encrypted_content": sealed}
