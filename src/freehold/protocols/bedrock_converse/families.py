@@ -23,6 +23,10 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     result_status: bool = False
     """`toolResult.status` is taken (documentation: Amazon Nova and Anthropic Claude only)."""
     system: bool = True
+    schemas: bool = False
+    """Answers can be held to a schema (documentation: structured outputs)."""
+    one_sampler: bool = False
+    """Temperature and top_p are refused beside each other (Claude Opus 4.1 and later)."""
     strict_thinking: bool = False
     """While thinking, the API refuses forced tools and other sampling than the default (Claude)."""
 
@@ -34,7 +38,14 @@ _CLAUDE = re.compile(
     r"claude-(?:v?(?P<old>\d+)(?:-(?P<old_minor>\d))?(?!\d)|(?P<name>[a-z]+)-(?P<new>\d+)(?:-(?P<minor>\d))?(?!\d))"
 )
 
+_STRUCTURED = re.compile(
+    r"(?:openai|qwen|google|minimax|moonshot|nvidia|zai)\.|deepseek\.v3|mistral\.(?:magistral|ministral|mistral-large-3|voxtral)"
+)
+"""Models other than Claude whose answers can be held to a schema."""
+
 _CLAUDE_FIRST_TO_THINK = (3, 7)
+_CLAUDE_FIRST_ONE_SAMPLER = (4, 1)
+_CLAUDE_FIRST_STRUCTURED = (4, 5)
 _CLAUDE_FIRST_ADAPTIVE = (4, 6)
 """From here on the model decides how much to think, and an effort is said as such."""
 
@@ -43,14 +54,8 @@ def family_of(model: str) -> Family:
     """The family of a model id, an inference profile's id, or an ARN that ends in one."""
     name = model.rpartition("/")[2]
     if "anthropic." in name or name.startswith("claude"):
-        return Family(
-            reasoning=_claude_reasoning(name),
-            top_k=("top_k",),
-            caches=True,
-            caches_tools=True,
-            result_status=True,
-            strict_thinking=True,
-        )
+        return _claude(_claude_version(name))
+    schemas = _STRUCTURED.search(name) is not None
     if "amazon.nova" in name:
         return Family(
             reasoning="nova" if "nova-2" in name else "none",
@@ -59,25 +64,33 @@ def family_of(model: str) -> Family:
             result_status=True,
         )
     if "openai." in name:
-        return Family(reasoning="effort")
+        return Family(reasoning="effort", schemas=schemas)
     if "qwen." in name or "deepseek.v3" in name:
-        return Family(reasoning="level")
+        return Family(reasoning="level", schemas=schemas)
     if _NO_SYSTEM.search(name):
         return Family(system=False)
-    if "mistral." in name:
-        return Family(top_k=("top_k",))
-    return Family()
+    return Family(top_k=("top_k",) if "mistral." in name else (), schemas=schemas)
 
 
-def _claude_reasoning(name: str) -> ReasoningForm:
+def _claude(version: tuple[int, int]) -> Family:
+    reasoning: ReasoningForm = "budget" if version < _CLAUDE_FIRST_ADAPTIVE else "adaptive"
+    return Family(
+        reasoning="none" if version < _CLAUDE_FIRST_TO_THINK else reasoning,
+        top_k=("top_k",),
+        caches=True,
+        caches_tools=True,
+        result_status=True,
+        schemas=version >= _CLAUDE_FIRST_STRUCTURED,
+        one_sampler=version >= _CLAUDE_FIRST_ONE_SAMPLER,
+        strict_thinking=True,
+    )
+
+
+def _claude_version(name: str) -> tuple[int, int]:
+    """Both forms of names: `claude-3-5-sonnet`, `claude-sonnet-4-5`; a name without a number is a new one."""
     match = _CLAUDE.search(name)
     if match is None:
-        return "adaptive"
-    version = (
-        (int(match["old"]), int(match["old_minor"] or 0))
-        if match["old"] is not None
-        else (int(match["new"]), int(match["minor"] or 0))
-    )
-    if version < _CLAUDE_FIRST_TO_THINK:
-        return "none"
-    return "budget" if version < _CLAUDE_FIRST_ADAPTIVE else "adaptive"
+        return (99, 0)
+    if match["old"] is not None:
+        return int(match["old"]), int(match["old_minor"] or 0)
+    return int(match["new"]), int(match["minor"] or 0)

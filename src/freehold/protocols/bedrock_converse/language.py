@@ -57,6 +57,8 @@ _ACCOUNTING = (
     "additionalModelResponseFields",
     "trace",
     "usage",
+    "amazon-bedrock-trace",
+    "amazon-bedrock-guardrailAction",
     "cacheDetails",
     "cachePoint",
 )

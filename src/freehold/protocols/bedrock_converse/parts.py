@@ -86,10 +86,12 @@ def _read_call(value: JsonValue) -> ToolCall | None:
     if call_id is None or name is None or not fields.has("input"):
         return None
     arguments = write_json(fields.take("input")).decode()
-    # `type` (server_tool_use) stays in the extra.
-    return ToolCall(
-        id=call_id, name=name, arguments=arguments, hosted=fields.peek("type") is not None, extra=fields.rest()
-    )
+    return ToolCall(id=call_id, name=name, arguments=arguments, hosted=is_hosted(fields), extra=fields.rest())
+
+
+def is_hosted(call: Fields) -> bool:
+    """Whether AWS runs the tool itself. Some models say `tool_use` for the others; either word stays where it is."""
+    return call.peek("type") == "server_tool_use"
 
 
 def _read_result(value: JsonValue) -> ToolResult | None:

@@ -38,7 +38,7 @@ from freehold.ir import (
 from freehold.protocols.aws_errors import broken_stream, stream_failure
 from freehold.protocols.bedrock_converse.language import LANGUAGE, NAME, only
 from freehold.protocols.bedrock_converse.media import TYPE_OF_FORMAT
-from freehold.protocols.bedrock_converse.parts import read_redacted
+from freehold.protocols.bedrock_converse.parts import is_hosted, read_redacted
 from freehold.protocols.bedrock_converse.response import MORE_FIELDS, read_finish
 from freehold.protocols.bedrock_converse.usage import read_usage
 from freehold.protocols.codec import Frame
@@ -152,7 +152,7 @@ class ConverseStreamDecoder:
             call_id, name = fields.take_str("toolUseId"), fields.take_str("name")
             if call_id is None or name is None:
                 return None
-            hosted = fields.peek("type") is not None
+            hosted = is_hosted(fields)
             self._calls = self._calls or not hosted
             name = self._names.get(name, name)
             return ToolCall(id=call_id, name=name, arguments="", hosted=hosted, extra=fields.rest())

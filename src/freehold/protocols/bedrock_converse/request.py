@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from freehold.ir import Fields, Generate, JsonObject, JsonValue, Losses, Message, Role
-from freehold.protocols.bedrock_converse.conversation import write_conversation
+from freehold.protocols.bedrock_converse.conversation import Conversation, write_conversation
 from freehold.protocols.bedrock_converse.families import Family, family_of
 from freehold.protocols.bedrock_converse.language import (
     EMPTY,
@@ -26,6 +26,7 @@ from freehold.protocols.bedrock_converse.reasoning import (
     write_reasoning,
 )
 from freehold.protocols.bedrock_converse.tools import (
+    output_instruction,
     take_output_format,
     take_tool_choice,
     take_tools,
@@ -182,7 +183,7 @@ def _write_native(request: Generate, losses: Losses) -> JsonObject:
     join_rest(body, "inferenceConfig", _inference(request, request.stop), request.extra)
     join_rest(body, "toolConfig", write_native_tool_config(request, losses), request.extra)
     join_rest(body, _MORE, {**top_k, **thinking.fields}, request.extra)
-    join_rest(body, "outputConfig", _output(request, thinking, losses), request.extra)
+    join_rest(body, "outputConfig", _output(request, thinking, losses, native=True), request.extra)
     repeat(request.extra, body, losses, "")
     return body
 
@@ -195,6 +196,9 @@ def _write_foreign(request: Generate, losses: Losses) -> JsonObject:
     thinking = write_reasoning(request, family, losses, unproven=talk.unproven)
     more = {**_top_k(request, family, thinking, losses), **thinking.fields}
     body: JsonObject = {"messages": talk.messages}
+    instruction = output_instruction(request.output_format, losses, schemas=family.schemas)
+    if instruction is not None:
+        _instruct(talk, instruction, system=family.system)
     if talk.system:
         body["system"] = talk.system
     inference = _fitting_inference(request, family, thinking, losses)
@@ -202,7 +206,7 @@ def _write_foreign(request: Generate, losses: Losses) -> JsonObject:
         ("inferenceConfig", inference),
         ("toolConfig", config),
         (_MORE, more),
-        ("outputConfig", _output(request, thinking, losses)),
+        ("outputConfig", _output(request, thinking, losses, native=False, enforced=instruction is None)),
     ):
         if value:
             body[name] = value
@@ -233,6 +237,9 @@ def _fitting_inference(request: Generate, family: Family, thinking: Thinking, lo
     _clamp(config, "maxTokens", "max_output_tokens", losses, low=1, high=None)
     _clamp(config, "temperature", "temperature", losses, low=0, high=1)
     _clamp(config, "topP", "top_p", losses, low=0, high=1)
+    if family.one_sampler and "temperature" in config and "topP" in config:
+        losses.add("top_p", "dropped", "behaviour", "not beside a temperature")
+        del config["topP"]
     if thinking.on and family.strict_thinking:
         for wire, name in (("temperature", "temperature"), ("topP", "top_p")):
             if config.pop(wire, 1) != 1:
@@ -266,10 +273,23 @@ def _top_k(request: Generate, family: Family, thinking: Thinking, losses: Losses
             return {}
 
 
-def _output(request: Generate, thinking: Thinking, losses: Losses) -> JsonObject:
+def _instruct(talk: Conversation, instruction: str, *, system: bool) -> None:
+    """Say it in the system prompt; where there is none, at the head of the user's first turn."""
+    if system:
+        talk.system.append({"text": instruction})
+        return
+    first = talk.messages[0]
+    if isinstance(first, dict) and isinstance(content := first["content"], list):
+        content.insert(0, {"text": instruction})
+
+
+def _output(
+    request: Generate, thinking: Thinking, losses: Losses, *, native: bool, enforced: bool = True
+) -> JsonObject:
     """`outputConfig`."""
     config: JsonObject = {}
-    form = None if request.output_format is None else write_output_format(request.output_format, losses)
+    wanted = request.output_format if enforced else None
+    form = None if wanted is None else write_output_format(wanted, losses, native=native)
     if form is not None:
         config["textFormat"] = form
     if thinking.effort is not None:

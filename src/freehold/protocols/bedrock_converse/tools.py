@@ -22,10 +22,12 @@ from freehold.ir import (
     ToolCall,
     ToolChoice,
     parse_json,
+    write_json,
 )
 from freehold.protocols.bedrock_converse.families import Family
 from freehold.protocols.bedrock_converse.language import EFFECT_OF_TOOL, LANGUAGE, SPELLING, only, ours, repeat
 from freehold.protocols.bedrock_converse.parts import read_cache_point, write_cache_point
+from freehold.protocols.bedrock_converse.schema import as_output_schema
 
 _PLAIN_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 """The names that a tool may have (botocore: ToolName)."""
@@ -266,18 +268,31 @@ def write_foreign_cache_point(point: CachePoint, losses: Losses, path: str) -> J
     return {"cachePoint": block}
 
 
-def write_output_format(form: OutputFormat, losses: Losses) -> JsonObject | None:
-    """`outputConfig.textFormat`; None for free text and for JSON without a schema, which can not be asked for."""
-    if form.kind == "text":
+JSON_INSTRUCTION = "Answer with one valid JSON value and nothing else: no prose, no code fence."
+"""Said where JSON is wanted and can not be enforced."""
+
+
+def output_instruction(form: OutputFormat | None, losses: Losses, *, schemas: bool) -> str | None:
+    """What has to be said in words; None where the form can be enforced, or is free text."""
+    if form is None or form.kind == "text" or (form.kind == "schema" and form.schema is not None and schemas):
+        return None
+    losses.add("output_format", "simulated", "behaviour", "the form of the answer is asked for in words")
+    if form.schema is None:
+        return JSON_INSTRUCTION
+    return f"{JSON_INSTRUCTION} It must fit this JSON schema:\n{write_json(form.schema).decode()}"
+
+
+def write_output_format(form: OutputFormat, losses: Losses, *, native: bool) -> JsonObject | None:
+    """`outputConfig.textFormat`; None for a form that can not be enforced."""
+    if form.kind != "schema" or form.schema is None:
         return None
     said = ours(form.extra)
-    if said is None:
+    schema = form.schema
+    if not native:
         losses.drop_extra(form.extra, "output_format")
-    if form.kind == "json" or form.schema is None:
-        losses.add("output_format", "dropped", "behaviour", "JSON without a schema can not be asked for")
-        return None
+        schema = as_output_schema(schema, losses, "output_format.schema")
     spelling = None if said is None else said.get(SPELLING)
-    definition: JsonObject = {"schema": _write_schema(form.schema, spelling or "compact")}
+    definition: JsonObject = {"schema": _write_schema(schema, spelling or "compact")}
     if form.name is not None:
         definition["name"] = form.name
     if form.description is not None:

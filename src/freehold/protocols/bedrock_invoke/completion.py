@@ -55,6 +55,14 @@ from freehold.protocols.codec import (
 SPELLING = "spelling"
 """Under which names the knobs stood; `stop` also whether it was a list."""
 
+SILENT = "silent"
+"""Fields that were written and say nothing: nulls, empty lists."""
+
+_NOTHING: tuple[JsonValue, ...] = (None, [], {}, "")
+
+ECHOED = "echoed"
+"""Extra of an answer: the conversation so far, which Cohere repeats."""
+
 _ROLES: dict[str, Literal["user", "assistant", "system"]] = {
     "USER": "user",
     "CHATBOT": "assistant",
@@ -96,6 +104,9 @@ class Completion:
             fields.take(form.nest)
             spelling["nest"] = inner.mark().fields
         options = fields.take_object("freehold")
+        silent = {name: fields.take(name) for name, value in fields.mark().fields.copy().items() if value in _NOTHING}
+        if silent:
+            spelling[SILENT] = silent
         fields.put_back(SPELLING, spelling)
         request = Generate(
             origin=NAME,
@@ -131,9 +142,11 @@ class Completion:
         if own is None:
             losses.drop_extra(request.extra, "")
         else:
-            for name, value in own.items():
-                if name != SPELLING:
-                    body.setdefault(name, value)
+            spelled = own[SPELLING]
+            silent = spelled.get(SILENT) if isinstance(spelled, dict) else None
+            left = {name: value for name, value in own.items() if name != SPELLING}
+            for name, value in {**left, **(silent if isinstance(silent, dict) else {})}.items():
+                body.setdefault(name, value)
         for provider in dict.fromkeys(("bedrock", dialect.provider)):
             for name, value in request.options.get(provider, {}).items():
                 body.setdefault(name, value)
@@ -193,6 +206,8 @@ class Completion:
         fields = Fields(body, form.language)
         if form.name == "text":
             _take_copies(fields)
+        if fields.has("chat_history"):
+            fields.put_back(ECHOED, fields.take("chat_history"))
         choices: list[Choice] = []
         spent: int | None = None
         if form.rows is None:
@@ -416,7 +431,9 @@ def _write_own(response: Response, form: Form, own: JsonObject, losses: Losses) 
         body[form.rows] = rows
     for name, value in own.items():
         known = body.get(name)
-        if name != COPIED:
+        if name == ECHOED:
+            body["chat_history"] = value
+        elif name != COPIED:
             body[name] = {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value
     if COPIED in own and response.choices:
         first = response.choices[0]

@@ -68,8 +68,8 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
     """One vendor's form.
 
     `rows` names the list of candidates (None: the body itself is the only one); `text` and `finish` are places in a
-    row, `asked` (input tokens) and `counted` (output tokens) in the body. `streamed` is the same for a chunk, where that
-    has another form.
+    row, `asked` (input tokens) and `counted` (output tokens) in the body. `streamed` is the form of a chunk, where that
+    is another.
     """
 
     name: str

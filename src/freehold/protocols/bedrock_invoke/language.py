@@ -7,7 +7,6 @@ from freehold.ir import Effect, Extra, JsonObject, Language
 NAME = "bedrock-invoke"
 
 _CONTENT = (
-    "prompt",
     "inputText",
     "inputImage",
     "images",
@@ -72,6 +71,11 @@ _ACCOUNTING = (
     "amazon-bedrock-guardrailAction",
 )
 _BOOKKEEPING = (
+    # an answer's echo of its request
+    "prompt",
+    "echoed",
+    "x-amzn-bedrock-accept",
+    "x-amzn-bedrock-content-type",
     "p",
     "id",
     "object",
@@ -118,6 +122,7 @@ _BOOKKEEPING = (
     "spelling",
     "task",
     "copied",
+    "silent",
     "chunk",
     "order",
     "amazon",
