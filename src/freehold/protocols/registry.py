@@ -8,6 +8,7 @@ from freehold.protocols.anthropic_messages import CODEC as ANTHROPIC_MESSAGES
 from freehold.protocols.azure_openai import AzureOpenAI
 from freehold.protocols.bedrock_converse import CODEC as BEDROCK_CONVERSE
 from freehold.protocols.bedrock_invoke import BedrockInvoke
+from freehold.protocols.gemini_generate import CODEC as GEMINI_GENERATE
 from freehold.protocols.openai_chat import CODEC as OPENAI_CHAT
 from freehold.protocols.openai_embeddings import CODEC as OPENAI_EMBEDDINGS
 from freehold.protocols.openai_responses import CODEC as OPENAI_RESPONSES
@@ -26,6 +27,7 @@ CODECS: dict[str, Codec] = {
         OPENAI_RESPONSES,
         OPENAI_EMBEDDINGS,
         ANTHROPIC_MESSAGES,
+        GEMINI_GENERATE,
         BEDROCK_CONVERSE,
         BEDROCK_INVOKE,
         AZURE_OPENAI,
