@@ -28,7 +28,7 @@ from freehold.ir import (
     UsageDelta,
 )
 from freehold.ir.fold import fold, merge_usage, unfold
-from freehold.protocols.codec import CONTENT_TYPE_OF_FRAMING, Frame, Framing, StreamDecoder, WireResponse
+from freehold.protocols.codec import CONTENT_TYPE_OF_FRAMING, Framing, StreamDecoder, WireResponse
 from freehold.providers.prices import cost
 from freehold.transport.framing import FrameParser, FrameWriter, frame_parser, frame_writer
 from freehold.transport.framing.sse import write_sse
@@ -47,6 +47,10 @@ _FRAMINGS: dict[str, Framing] = {
     "application/vnd.amazon.eventstream": "event-stream",
     "application/x-ndjson": "json-lines",
 }
+
+
+Arrived = tuple[list[list[Event]], bytes]
+"""One piece of a stream: the events of each frame that it completed, and its bytes."""
 
 
 class Watch:
@@ -142,7 +146,7 @@ class Answering:
     async def _folded(self, framing: Framing) -> None:
         """A unary client on an upstream that streams all the same."""
         decoder = self.prepared.target.codec.decoder(self.journey.asked(self.prepared))
-        batches = [events async for events, _ in self._batches(framing, decoder)]
+        batches = [events async for arrived, _ in self._arrivals(framing, decoder) for events in arrived]
         if self.watch.failure is not None:
             raise attempt_failed(self.watch.failure)
         self._encode_whole(fold(batches))
@@ -171,49 +175,52 @@ class Answering:
 
     # --- Streams ---------------------------------------------------------------------------------------------------
 
-    async def _batches(self, framing: Framing, decoder: StreamDecoder) -> AsyncIterator[tuple[list[Event], bytes]]:
-        """Events as they arrive, with the bytes they came in. Ends after the events of the stream's own end.
+    async def _arrivals(self, framing: Framing, decoder: StreamDecoder) -> AsyncIterator[Arrived]:
+        """The stream as it arrives, up to its own end.
 
-        A connection that fails in the middle ends as an ErrorEnd. Raises UpstreamError only before the first batch.
+        A connection that fails in the middle ends as an ErrorEnd. Raises UpstreamError only before the first event.
         """
         parser: FrameParser = frame_parser(framing)
         watch = self.watch
+        hide, tunnel = self._hides_usage(), self.prepared.lane == "tunnel"
         begun = False
-        hide = self._hides_usage()
         try:
             async for data in self.answer:
-                if hide:
-                    events, data = _without_usage(parser.feed(data), decoder)  # noqa: PLW2901 -- what is passed on
+                frames = parser.feed(data)
+                batches = [decoder.feed(frame) for frame in frames]
+                for events in batches:
+                    watch.see(events)
+                    begun = begun or bool(events)
+                if not hide:
+                    yield batches, data
+                elif tunnel:
+                    kept = zip(frames, batches, strict=True)
+                    yield batches, b"".join(write_sse(frame) for frame, events in kept if not _only_usage(events))
                 else:
-                    events = [event for frame in parser.feed(data) for event in decoder.feed(frame)]
-                watch.see(events)
-                begun = begun or bool(events)
-                yield events, data
+                    yield [events for events in batches if not _only_usage(events)], data
                 if watch.failure is not None:
                     return
-            events = [event for frame in parser.close() for event in decoder.feed(frame)]
+            batches = [decoder.feed(frame) for frame in parser.close()]
         except UpstreamError as error:
             if not begun:
                 raise
             broken: list[Event] = [ErrorEnd(failure=failure_of(error))]
             watch.see(broken)
-            yield broken, b""
+            yield [broken], b""
             return
-        if not (watch.ended or watch.failure):
+        for events in batches:
             watch.see(events)
-            if not watch.failure:
-                events.extend(decoder.close())
-                watch.see(events)
-        if events:
-            yield events, b""
+        if not (watch.ended or watch.failure):
+            last = decoder.close()
+            watch.see(last)
+            batches.append(last)
+        if batches:
+            yield batches, b""
 
     def _hides_usage(self) -> bool:
-        """Whether the road asked for usage that this client did not, on a stream that passes as it is."""
-        return (
-            self.prepared.lane == "tunnel"
-            and self.prepared.target.codec.name == "openai-chat"
-            and not self.journey.seen.usage
-        )
+        """Whether the road asked for usage that this client did not; encoders of other protocols know by themselves."""
+        name = self.journey.arrival.codec.name
+        return name == "openai-chat" == self.prepared.target.codec.name and not self.journey.seen.usage
 
     async def _stream(self, framing: Framing) -> None:
         journey = self.journey
@@ -221,11 +228,11 @@ class Answering:
         client = journey.arrival.codec
         tunnel = prepared.lane == "tunnel"
         decoder = prepared.target.codec.decoder(journey.asked(prepared))
-        batches = self._batches(framing, decoder)
-        held: list[tuple[list[Event], bytes]] = []
-        async for batch in batches:
-            held.append(batch)
-            if any(not isinstance(event, Pulse) for event in batch[0]):
+        arrivals = self._arrivals(framing, decoder)
+        held: list[Arrived] = []
+        async for arrived in arrivals:
+            held.append(arrived)
+            if any(not isinstance(event, Pulse) for events in arrived[0] for event in events):
                 break
         if self.watch.failure is not None and not _said_something(held):
             raise attempt_failed(self.watch.failure)
@@ -243,22 +250,22 @@ class Answering:
             headers.extend(passed_on(self.answer.headers))
         journey.record.status = 200
         sink = await journey.door.start(200, headers)
-        await self._pass_stream(sink, passage, held, batches)
+        await self._pass_stream(sink, passage, held, arrivals)
 
     async def _pass_stream(
         self,
         sink: Sink,
         passage: _Passage,
-        held: list[tuple[list[Event], bytes]],
-        batches: AsyncIterator[tuple[list[Event], bytes]],
+        held: list[Arrived],
+        arrivals: AsyncIterator[Arrived],
     ) -> None:
         try:
-            for events, data in held:
-                written = passage.write(events, data)
+            for batches, data in held:
+                written = passage.write(batches, data)
                 if written:
                     await sink.send(written)
-            async for events, data in batches:
-                written = passage.write(events, data)
+            async for batches, data in arrivals:
+                written = passage.write(batches, data)
                 if written:
                     await sink.send(written)
             last = passage.close()
@@ -286,8 +293,7 @@ class Answering:
         passage = _Translation(self, framing)
         sink = await journey.door.start(200, self._headers(CONTENT_TYPE_OF_FRAMING[framing]))
         journey.record.status = 200
-        for events in unfold(response):
-            await sink.send(passage.write(events, b""))
+        await sink.send(passage.write(unfold(response), b""))
         last = passage.close()
         journey.record.losses = self.prepared.losses + passage.losses()
         self._settle("ok")
@@ -325,8 +331,8 @@ class Answering:
 class _Passage(Protocol):
     """How a stream's batches become the client's bytes."""
 
-    def write(self, events: list[Event], data: bytes) -> bytes:
-        """The bytes of one batch that came in as `data`."""
+    def write(self, batches: list[list[Event]], data: bytes) -> bytes:
+        """The bytes of some batches that came in as `data`."""
         ...
 
     def close(self) -> bytes:
@@ -347,13 +353,13 @@ class _Tunnel:
         self._answering = answering
         self._framing: Framing = framing
 
-    def write(self, events: list[Event], data: bytes) -> bytes:
-        if data or not any(isinstance(event, ErrorEnd) for event in events):
+    def write(self, batches: list[list[Event]], data: bytes) -> bytes:
+        if data or not any(isinstance(event, ErrorEnd) for events in batches for event in events):
             return data
         journey = self._answering.journey
         encoder = journey.arrival.codec.encoder(journey.stamp, journey.decoded())
         writer = frame_writer(self._framing)
-        return b"".join(writer.write(frame) for frame in encoder.feed(events))
+        return b"".join(writer.write(frame) for events in batches for frame in encoder.feed(events))
 
     def close(self) -> bytes:
         return b""
@@ -374,11 +380,9 @@ class _Translation:
         self._writer: FrameWriter = frame_writer(framing)
         self._seal = SealedStream(client.language, target.maker, journey.road.sealer, journey.arrival.project)
 
-    def write(self, events: list[Event], data: bytes) -> bytes:  # noqa: ARG002 -- the other passage needs it
-        frames = self._encoder.feed(self._seal.feed(events))
-        if len(frames) == 1:
-            return self._writer.write(frames[0])
-        return b"".join([self._writer.write(frame) for frame in frames])
+    def write(self, batches: list[list[Event]], data: bytes) -> bytes:  # noqa: ARG002 -- the other passage needs it
+        write, encode, seal = self._writer.write, self._encoder.feed, self._seal.feed
+        return b"".join([write(frame) for events in batches for frame in encode(seal(events))])
 
     def close(self) -> bytes:
         return self._writer.close()
@@ -387,18 +391,16 @@ class _Translation:
         return tuple(dict.fromkeys(self._encoder.losses))
 
 
-def _without_usage(frames: list[Frame], decoder: StreamDecoder) -> tuple[list[Event], bytes]:
-    """The events of some frames, and their bytes without those frames that hold nothing but usage."""
-    events: list[Event] = []
-    kept: list[bytes] = []
-    for frame in frames:
-        batch = decoder.feed(frame)
-        events.extend(batch)
-        if not batch or not all(isinstance(event, UsageDelta) for event in batch):
-            kept.append(write_sse(frame))
-    return events, b"".join(kept)
+def _only_usage(events: list[Event]) -> bool:
+    """Whether a frame held nothing but the figures that the road asked for."""
+    return bool(events) and all(isinstance(event, UsageDelta) for event in events)
 
 
-def _said_something(held: list[tuple[list[Event], bytes]]) -> bool:
+def _said_something(held: list[Arrived]) -> bool:
     """Whether any of the answer itself has come; an announcement alone can still be taken back."""
-    return any(not isinstance(event, Pulse | ErrorEnd | ResponseStart) for events, _ in held for event in events)
+    return any(
+        not isinstance(event, Pulse | ErrorEnd | ResponseStart)
+        for batches, _ in held
+        for events in batches
+        for event in events
+    )

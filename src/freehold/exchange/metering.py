@@ -20,6 +20,46 @@ _READERS: dict[str, Callable[[JsonObject], Usage]] = {
 """Protocols whose answers have a top-level `usage`, and `error` where a success is none."""
 
 
+class _Cached(msgspec.Struct):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+
+
+class _Reasoned(msgspec.Struct):
+    reasoning_tokens: int | None = None
+
+
+class _PlainChat(msgspec.Struct, forbid_unknown_fields=True):
+    """Chat usage as OpenAI itself writes it; anything more goes to the codec, which knows the others' spellings."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: _Cached | None = None
+    completion_tokens_details: _Reasoned | None = None
+
+
+_PLAIN_CHAT = msgspec.json.Decoder(_PlainChat)
+
+
+def _read_plain_chat(usage: bytes) -> Usage | None:
+    """The common case in a tenth of the time; None where it is another."""
+    try:
+        plain = _PLAIN_CHAT.decode(usage)
+    except msgspec.DecodeError:
+        return None
+    if plain.total_tokens != plain.prompt_tokens + plain.completion_tokens:
+        return None
+    prompt, completion = plain.prompt_tokens_details, plain.completion_tokens_details
+    return Usage(
+        input_tokens=plain.prompt_tokens,
+        output_tokens=plain.completion_tokens,
+        cache_read=None if prompt is None else prompt.cached_tokens,
+        cache_write=None if prompt is None else prompt.cache_write_tokens,
+        reasoning=None if completion is None else completion.reasoning_tokens,
+    )
+
+
 class _Tail(msgspec.Struct):
     """The top-level fields that matter; everything else is skipped, not built."""
 
@@ -43,6 +83,7 @@ def usage_of(codec: Codec, wire: WireResponse, request: Request | None) -> Usage
             tail = _Tail()
         usage = bytes(tail.usage)
         if usage.startswith(b"{") and bytes(tail.error) == b"null":
-            return reader(parse_object(usage))
+            plain = _read_plain_chat(usage) if reader is read_chat else None
+            return plain or reader(parse_object(usage))
     result = codec.decode_response(wire, request)
     return result.usage if isinstance(result, Response | Embeddings) else None

@@ -324,7 +324,7 @@ class Journey:
         # Only Gemini's clients choose a framing; upstream it is always server-sent events.
         varies = seen.stream and arrival.codec.name == "gemini-generate"
         framing = arrival.codec.framing(self.request()) if varies else None
-        if tunnels(arrival.codec, framing, target, arrival.wire):
+        if tunnels(arrival.codec, framing, target, arrival.wire, seen):
             prepared = tunnel(arrival.wire, seen, target, arrival.operation)
             if prepared is not None:
                 return prepared
