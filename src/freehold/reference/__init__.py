@@ -1,0 +1,1 @@
+"""The reference pages that the program writes about itself: `python -m freehold.reference`."""

@@ -1,0 +1,53 @@
+"""The metrics of the control plane."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from freehold.reference.markdown import code, codes, table
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One metric, without the prefix `freehold_`."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...] = ()
+    says: str
+
+
+ENTRIES: Final[tuple[Entry, ...]] = (
+    Entry(
+        name="exchanges_total",
+        kind="counter",
+        labels=("protocol", "outcome"),
+        says="Exchanges that came to an end, by the client's protocol and by [outcome](exchange-record.md#outcome).",
+    ),
+    Entry(
+        name="attempts_total",
+        kind="counter",
+        labels=("target", "status"),
+        says="Attempts by target (`account/model`) and HTTP status; `none` where no answer came.",
+    ),
+    Entry(name="input_tokens_total", kind="counter", says="Input tokens as providers counted them, cached ones too."),
+    Entry(name="output_tokens_total", kind="counter", says="Output tokens as providers counted them, reasoning too."),
+    Entry(name="cost_usd_total", kind="counter", says="US dollars of the exchanges whose price is known."),
+    Entry(name="open_exchanges", kind="gauge", says="Exchanges in flight now."),
+    Entry(name="snapshot", kind="gauge", says="Number of the configuration in use; it grows with each reload."),
+)
+
+_HEAD: Final = """# Metrics
+
+`GET /metrics` on the control plane answers in the Prometheus text format, version 0.0.4. All names begin with
+`freehold_`. Counters begin at zero when the process starts.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    rows = (
+        (code(f"freehold_{entry.name}"), entry.kind, codes(entry.labels) or "none", entry.says) for entry in ENTRIES
+    )
+    return "\n".join([_HEAD, *table(("Metric", "Kind", "Labels", "Meaning"), rows), ""])
