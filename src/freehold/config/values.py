@@ -110,10 +110,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             extra=_BYTES,
         ),
     ] = 64 * 1024
-    depth: Annotated[
-        int,
-        Meta(ge=16, le=900, description="Deepest JSON nesting. 128: real tool schemas stay under 30."),
-    ] = 128
     streams: Annotated[
         int,
         Meta(

@@ -14,17 +14,53 @@ from freehold.errors import CallerError
 from freehold.ir.values import Extra, JsonObject, JsonValue, Language
 
 MAX_JSON_DEPTH = 128
-"""Deepest nesting accepted in a body; real requests stay under 40, and parsers recurse."""
+"""Deepest nesting accepted in a body; real requests stay under 40, and whoever walks a value recurses."""
+
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def parse_json(data: bytes | str) -> JsonValue:
     """JSON text as Python values. Raises CallerError for anything else, deep nesting included."""
     try:
-        return cast("JsonValue", msgspec.json.decode(data))
+        value = cast("JsonValue", msgspec.json.decode(data))
     except msgspec.DecodeError as error:
         raise CallerError(f"the body is not valid JSON: {error}", code="invalid_json") from None
     except RecursionError:
-        raise CallerError("the body is nested too deeply to be read", code="invalid_json") from None
+        raise _too_deep() from None
+    text = data.encode() if isinstance(data, str) else data
+    if text.count(b"{") + text.count(b"[") > MAX_JSON_DEPTH and _is_deep(text, value):
+        raise _too_deep()
+    return value
+
+
+def _too_deep() -> CallerError:
+    return CallerError(f"the body is nested more than {MAX_JSON_DEPTH} levels deep", code="invalid_json")
+
+
+def _is_deep(text: bytes, value: JsonValue) -> bool:
+    """Whether JSON is nested too deeply.
+
+    Innermost pairs of brackets are struck out level by level, which costs little; only if something is left in the
+    end (deep nesting, or brackets inside strings) is the value itself walked.
+    """
+    brackets = text.translate(None, _NO_BRACKETS)
+    for _ in range(MAX_JSON_DEPTH):
+        fewer = brackets.replace(b"{}", b"").replace(b"[]", b"")
+        if not fewer:
+            return False
+        if len(fewer) == len(brackets):
+            break
+        brackets = fewer
+    level: list[JsonValue] = [value]
+    for _ in range(MAX_JSON_DEPTH):
+        inner: list[JsonValue] = []
+        for item in level:
+            if isinstance(item, dict):
+                inner.extend(item.values())
+            elif isinstance(item, list):
+                inner.extend(item)
+        level = inner
+    return any(isinstance(item, dict | list) for item in level)
 
 
 def parse_object(data: bytes | str) -> JsonObject:

@@ -1,0 +1,1 @@
+"""What Freehold costs, as ratios to a plain proxy measured in the same run."""
