@@ -48,7 +48,7 @@ def build(names: tuple[str, ...]) -> typer.Typer:
     return app
 
 
-def _version(wanted: bool) -> None:  # noqa: FBT001 -- the shape that typer calls back with
+def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"freehold {__version__}")
         raise typer.Exit
@@ -56,7 +56,7 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 -- the shape that typer call
 
 def _root(
     *,
-    version: Annotated[  # noqa: ARG001 -- handled by its callback
+    version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
