@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from freehold.errors import UpstreamError
 from freehold.exchange.failures import attempt_failed, failure_of
 from freehold.exchange.headers import answer_headers, dollars, passed_on
+from freehold.exchange.heartbeat import Heartbeat
 from freehold.exchange.metering import usage_of
 from freehold.exchange.proofs import SealedStream, seal_response
 from freehold.exchange.record import Outcome, UsageRecord
@@ -79,13 +80,17 @@ class Watch:
 class Answering:
     """Passes one answer on."""
 
-    __slots__ = ("answer", "attempt", "journey", "prepared", "watch")
+    __slots__ = ("answer", "attempt", "began", "journey", "prepared", "watch")
 
-    def __init__(self, journey: Journey, prepared: Prepared, answer: Answer, attempt: AttemptRecord) -> None:
+    def __init__(
+        self, journey: Journey, prepared: Prepared, answer: Answer, attempt: AttemptRecord, began: float
+    ) -> None:
+        """`began` is when the attempt was sent, on the journey's clock."""
         self.journey = journey
         self.prepared = prepared
         self.answer = answer
         self.attempt = attempt
+        self.began = began
         self.watch = Watch()
 
     async def pass_on(self) -> None:
@@ -259,15 +264,16 @@ class Answering:
         held: list[Arrived],
         arrivals: AsyncIterator[Arrived],
     ) -> None:
+        heart = Heartbeat(sink, self.journey.arrival.codec.name)
         try:
             for batches, data in held:
                 written = passage.write(batches, data)
                 if written:
-                    await sink.send(written)
+                    await heart.send(written)
             async for batches, data in arrivals:
                 written = passage.write(batches, data)
                 if written:
-                    await sink.send(written)
+                    await heart.send(written)
             last = passage.close()
             broken = self.watch.failure is not None
             self.journey.record.losses = self.prepared.losses + passage.losses()
@@ -285,6 +291,8 @@ class Answering:
             self._settle("ok" if self.watch.ended else "client_gone")
             sink.abort()
             raise
+        finally:
+            heart.stop()
 
     async def _unfolded(self, response: Response) -> None:
         """A streaming client on an upstream that answered whole."""
@@ -308,6 +316,8 @@ class Answering:
         """Usage and cost as they are now known."""
         record, target, usage = self.journey.record, self.prepared.target, self.watch.usage
         record.outcome = outcome
+        # The row is written before the client has its last byte, so the upstream's last byte is noted here.
+        self.attempt.last_byte_ms = round((self.journey.now() - self.began) * 1000, 3)
         if self.watch.failure is not None:
             record.error = self.watch.failure.code or self.watch.failure.kind
             self.attempt.error = record.error

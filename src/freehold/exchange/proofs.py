@@ -296,7 +296,9 @@ class _Opener:
         self.for_next_call: Proof | None = None
 
     def message(self, number: int, message: Message) -> Message:
-        self.for_next_call = None
+        if message.role != "assistant":
+            # Responses splits a turn into items: the seal may stand one message before its call.
+            self.for_next_call = None
         parts: list[Part] = []
         for index, part in enumerate(message.parts):
             if isinstance(part, Reasoning) and part.proof is not None and part.proof.value.startswith(SEAL_PREFIX):

@@ -359,7 +359,7 @@ class Journey:
             try:
                 if answer.status >= 400:
                     await self._fail(answer, prepared)
-                await Answering(self, prepared, answer, attempt).pass_on()
+                await Answering(self, prepared, answer, attempt, began).pass_on()
             except BaseException:
                 await answer.abort()
                 raise
@@ -370,7 +370,8 @@ class Journey:
                 self.road.cool_downs.note(place.name, self.now() + error.retry.after)
             raise
         finally:
-            attempt.last_byte_ms = _milliseconds(self.now() - began)
+            if attempt.last_byte_ms is None:
+                attempt.last_byte_ms = _milliseconds(self.now() - began)
 
     async def _send(self, prepared: Prepared) -> Answer:
         target, wire = prepared.target, prepared.wire
