@@ -63,7 +63,7 @@ def _check(value: str | float, limits: dict[str, Any], path: str, found: list[st
     size = len(value) if isinstance(value, str) else value
     if "max" in limits and size > limits["max"]:
         found.append(f"{path} is too large")
-    if "pattern" in limits and not re.fullmatch(limits["pattern"], value):
+    if "pattern" in limits and not re.fullmatch(limits["pattern"], str(value)):
         found.append(f"{path} does not fit {limits['pattern']}")
     if "enum" in limits and value not in limits["enum"]:
         found.append(f"{path} is none of {limits['enum']}")

@@ -265,7 +265,7 @@ def test_claude_does_not_think_in_a_tool_turn_that_began_without_a_signed_though
 
 
 def test_answers_are_held_to_a_schema_where_the_model_can_be() -> None:
-    schema = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}}
+    schema: JsonObject = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}}
     form = OutputFormat(kind="schema", schema=schema, name="N")
     body, losses = encode(user("Count."), output_format=form)
     definition = body["outputConfig"]["textFormat"]["structure"]["jsonSchema"]
