@@ -1,4 +1,4 @@
-"""Google's generateContent, streamed or not, with its token counter, embeddings and listings (Gemini API, Vertex AI)."""
+"""Google's generateContent, with its token counter, embeddings and listings (Gemini API, Vertex AI)."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Literal, cast
 from freehold.errors import CallerError
 from freehold.ir import Embed, Embedding, Embeddings, Extra, JsonObject, JsonValue, Losses, Media, Opaque
 from freehold.protocols.codec import Dialect, Encoded, Unsupported, garbled
-from freehold.protocols.gemini_generate.language import LANGUAGE, NAME, is_ours
+from freehold.protocols.gemini_generate.language import LANGUAGE, MARKS, NAME, REQUESTS, is_ours
 from freehold.protocols.gemini_generate.parts import PartWriter
 from freehold.protocols.gemini_generate.usage import read_usage, write_usage
 from freehold.protocols.gemini_generate.wire import Node, repeat, restore
@@ -88,7 +88,9 @@ def _read_batch(body: JsonObject, model: str, headers: Extra | None) -> Embed:
             item.note_absent("model")
     dimensions = _take_common(nodes, "outputDimensionality")
     purpose, title = _take_common(nodes, "taskType"), _take_common(nodes, "title")
-    node.put_back("requests", [item.mark().fields for item in nodes])
+    rests = [item.mark().fields for item in nodes]
+    said = any(name not in MARKS for rest in rests for name in rest)
+    node.put_back("requests" if said else REQUESTS, cast("JsonValue", rests))
     return Embed(
         origin=NAME,
         model=model,
@@ -130,7 +132,8 @@ def write_embed(request: Embed, dialect: Dialect) -> tuple[Verb, Encoded[JsonObj
         if native or not is_ours(request.extra):
             restore(request.extra, items[0], losses, "")
         return "embedContent", Encoded(items[0], losses.done())
-    said = request.extra.fields.get("requests") if request.extra is not None and is_ours(request.extra) else None
+    ours = request.extra.fields if request.extra is not None and is_ours(request.extra) else {}
+    said = ours.get("requests", ours.get(REQUESTS))
     for index, item in enumerate(items):
         rest = said[index] if isinstance(said, list) and index < len(said) else None
         if not isinstance(rest, dict):

@@ -15,16 +15,25 @@ SINGLE = "$single"
 ABSENT = "$absent"
 """Mark: these fields were not there, and will not be written back, though the codec has a value for them."""
 
+INSIDE = "$inside"
+"""Mark: these fields stood in an object that this one holds."""
+
+USUAL = "$usual"
+"""Mark: fields that say what holds anyway; losing them is no loss."""
+
 ENTRY = "$entry"
 """Mark on a tool: a new entry of `tools` begins here; lists the fields that belong to the entry."""
 
 STYLE = "$style"
-"""Mark on a tool or output format: its schema stood in Google's own dialect, with types in this case."""
+"""Mark: how something was spelled: the case of a word, or of the types in a schema of Google's own dialect."""
 
 LISTED = "$listed"
 """Mark on an answer: it was a list of chunks; holds what is left of each."""
 
-MARKS = (SNAKE, SINGLE, ABSENT, ENTRY, STYLE, LISTED)
+REQUESTS = "$requests"
+"""Mark on a batch of embeddings: how each of its requests was written."""
+
+MARKS = (SNAKE, SINGLE, ABSENT, INSIDE, USUAL, ENTRY, STYLE, LISTED, REQUESTS)
 
 _CONTENT = (
     "contents",
@@ -103,9 +112,6 @@ _BEHAVIOUR = (
     "modelConfig",
     "enableAffectiveDialog",
     "enableEnhancedCivicAnswers",
-    "temperature",
-    "topP",
-    "topK",
     "seed",
     "candidateCount",
     "maxOutputTokens",
@@ -125,13 +131,6 @@ _BEHAVIOUR = (
     "spreadsheetMetadata",
     "audioMetadata",
     # of answers
-    "groundingMetadata",
-    "citationMetadata",
-    "urlContextMetadata",
-    "safetyRatings",
-    "logprobsResult",
-    "groundingAttributions",
-    "finishMessage",
     "modelStatus",
     # of embeddings
     "outputDimensionality",
@@ -152,7 +151,13 @@ _ACCOUNTING = (
     "responseTokensDetails",
     "toolUsePromptTokensDetails",
     "toolUsePromptTokenCount",
-    "totalTokenCount",
+    "groundingMetadata",
+    "citationMetadata",
+    "urlContextMetadata",
+    "safetyRatings",
+    "logprobsResult",
+    "groundingAttributions",
+    "finishMessage",
     "billablePromptUsage",
     "usageMetadata",
     "tokenCount",
@@ -201,6 +206,15 @@ _BOOKKEEPING = (
     "pageToken",
     "launchStage",
     "versionId",
+    "totalTokenCount",
+    # defaults of a model, in a listing
+    "temperature",
+    "topP",
+    "topK",
+    # of a cached content
+    "updateTime",
+    "expireTime",
+    "ttl",
 )
 
 LANGUAGE = Language(

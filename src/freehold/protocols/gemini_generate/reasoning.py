@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from freehold.ir import Generate, JsonObject, Losses, ReasoningOptions
-from freehold.protocols.gemini_generate.language import is_gemini_3
+from freehold.protocols.gemini_generate.language import STYLE, is_gemini_3
 from freehold.protocols.gemini_generate.wire import Node, restore
 
 _BUDGET_OF_EFFORT = {
@@ -40,8 +40,10 @@ def read_reasoning(node: Node) -> ReasoningOptions:
     budget = node.take_int("thinkingBudget")
     level = node.peek("thinkingLevel")
     effort = level.lower() if isinstance(level, str) else None
-    if effort is not None and level == effort.upper():
+    if effort is not None:
         node.take("thinkingLevel")
+        if level != effort.upper():
+            node.note(STYLE, level)
     mode = None if budget is None else {0: "off", -1: "adaptive"}.get(budget, "on")
     return ReasoningOptions(
         mode=mode,  # pyright: ignore[reportArgumentType] -- the three words above
@@ -60,8 +62,10 @@ def write_native(options: ReasoningOptions, losses: Losses) -> JsonObject:
     budget = {"off": 0, "adaptive": -1}.get(options.mode or "", options.budget)
     if budget is not None:
         wire["thinkingBudget"] = budget
-    if options.effort is not None and not (options.extra and "thinkingLevel" in options.extra.fields):
-        wire["thinkingLevel"] = options.effort.upper()
+    if options.effort is not None:
+        style = None if options.extra is None else options.extra.fields.get(STYLE)
+        same = isinstance(style, str) and style.lower() == options.effort
+        wire["thinkingLevel"] = style if same else options.effort.upper()
     restore(options.extra, wire, losses, "reasoning")
     return wire
 

@@ -43,12 +43,12 @@ def read_request(body: JsonObject, *, model: str, stream: bool, headers: Extra |
     choice = None
     if config is not None:
         choice = take_tool_choice(config)
-        _keep(node, "toolConfig", config)
+        node.keep("toolConfig", config, hollow=True)
     settings = NO_SETTINGS
     generation = node.child("generationConfig")
     if generation is not None:
         settings = read_settings(generation)
-        _keep(node, "generationConfig", generation)
+        node.keep("generationConfig", generation, hollow=True)
     return Generate(
         origin=NAME,
         model=model,
@@ -60,13 +60,6 @@ def read_request(body: JsonObject, *, model: str, stream: bool, headers: Extra |
         headers=headers,
         extra=node.rest(),
     )
-
-
-def _keep(node: Node, name: str, child: Node) -> None:
-    """Let a configuration's rest ride along; an object of which nothing is left says that it was there."""
-    node.keep(name, child)
-    if not node.has(name):
-        node.put_back(name, {})
 
 
 def _take_tools(node: Node) -> tuple[Tool | CachePoint | Opaque, ...]:

@@ -53,6 +53,7 @@ NO_SETTINGS: Settings = {
 
 def read_settings(node: Node) -> Settings:
     """What is understood of `generationConfig`; the node keeps the rest."""
+    node.take_usual("responseModalities", ["TEXT"])
     return {
         "max_output_tokens": node.take_int("maxOutputTokens"),
         "temperature": node.take_number("temperature"),

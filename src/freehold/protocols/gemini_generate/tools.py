@@ -17,7 +17,7 @@ from freehold.ir import (
     ToolChoice,
     ToolResult,
 )
-from freehold.protocols.gemini_generate.language import EFFECT_OF_TOOL, ENTRY, LANGUAGE, is_ours
+from freehold.protocols.gemini_generate.language import EFFECT_OF_TOOL, ENTRY, LANGUAGE, STYLE, is_ours
 from freehold.protocols.gemini_generate.schema import as_parameters, put_schema, take_schema
 from freehold.protocols.gemini_generate.wire import Node, repeat, restore
 
@@ -95,8 +95,10 @@ def take_tool_choice(config: Node) -> ToolChoice | None:
     if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
         node.take("allowedFunctionNames")
         allowed = tuple(cast("list[str]", names))
-    if mode == _MODE_OF_CHOICE[known.mode]:
+    if isinstance(mode, str) and mode.upper() == _MODE_OF_CHOICE[known.mode]:
         node.take("mode")
+        if mode != mode.upper():
+            node.note(STYLE, mode)
     config.take("functionCallingConfig")
     return ToolChoice(mode=known.mode, names=allowed, extra=node.mark())
 
@@ -179,7 +181,8 @@ def write_tool_choice(choice: ToolChoice, names: dict[str, str], losses: Losses)
     wire: JsonObject = {}
     said = choice.extra.fields if choice.extra is not None and is_ours(choice.extra) else {}
     if "mode" not in said:
-        wire["mode"] = _MODE_OF_CHOICE[choice.mode]
+        mode, style = _MODE_OF_CHOICE[choice.mode], said.get(STYLE)
+        wire["mode"] = style if isinstance(style, str) and style.upper() == mode else mode
     if choice.names and (choice.mode == "required" or is_ours(choice.extra)):
         wire["allowedFunctionNames"] = [names.get(name, name) for name in choice.names]
     elif choice.names and choice.mode == "auto":

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import cast
 
 from freehold.ir import Extra, Fields, JsonObject, JsonValue, Losses
-from freehold.protocols.gemini_generate.language import ABSENT, LANGUAGE, MARKS, SINGLE, SNAKE
+from freehold.protocols.gemini_generate.language import ABSENT, INSIDE, LANGUAGE, MARKS, SINGLE, SNAKE, USUAL
 
 _NAMES = (
     "systemInstruction",
@@ -67,7 +67,7 @@ _CAMEL = {_snake(name): name for name in _NAMES}
 class Node(Fields):
     """The fields of one of Google's objects, under their camelCase names, whatever was written."""
 
-    __slots__ = ("_absent", "_single", "_snake")
+    __slots__ = ("_absent", "_kept", "_single", "_snake", "_usual")
 
     def __init__(self, value: JsonValue, path: str = "") -> None:
         """Raises CallerError if the value is not an object."""
@@ -75,28 +75,28 @@ class Node(Fields):
         self._snake: list[JsonValue] = []
         self._single: list[JsonValue] = []
         self._absent: list[JsonValue] = []
+        self._usual: JsonObject = {}
+        self._kept: dict[str, tuple[Node, bool]] | None = None
         left = self._left
-        for name in [name for name in left if name in _CAMEL]:
+        for name in _CAMEL.keys() & left.keys():
             camel = _CAMEL[name]
             if camel not in left:
                 left[camel] = left.pop(name)
                 self._snake.append(camel)
 
     def child(self, name: str) -> Node | None:
-        """The object in a field, taken; give it back with `keep` when it has been read."""
+        """The object in a field, taken; give it back with `keep`."""
         value = self.take_object(name)
         return None if value is None else Node(value, self.at(name))
 
-    def keep(self, name: str, child: Node) -> None:
-        """Let what is left of a child, and how it was written, ride along with this object."""
-        if child._left:
-            self._left[name] = child._left
-        for mine, its in (
-            (self._snake, child._snake),
-            (self._single, child._single),
-            (self._absent, child._absent),
-        ):
-            mine.extend(f"{name}.{item}" for item in its)
+    def keep(self, name: str, child: Node, *, hollow: bool = False) -> None:
+        """Let what will be left of a child, and how it was written, ride along with this object.
+
+        `hollow`: it is to be written even if the codec has nothing to put into it.
+        """
+        if self._kept is None:
+            self._kept = {}
+        self._kept[name] = (child, hollow)
 
     def take_items(self, name: str) -> list[JsonValue] | None:
         """The items of a list; a lone object counts as a list of it."""
@@ -106,6 +106,11 @@ class Node(Fields):
             self._single.append(name)
             return [value]
         return self.take_list(name)
+
+    def take_usual(self, name: str, value: JsonValue) -> None:
+        """Take a field if it says what holds anyway."""
+        if self.take_constant(name, value):
+            self._usual[name] = value
 
     def note_absent(self, name: str) -> None:
         """Mark a field that is not there, so that it will not be written."""
@@ -122,17 +127,38 @@ class Node(Fields):
 
     def rest(self) -> Extra | None:
         """What was not taken, with the marks of how it was written; None if there is neither."""
-        if not (self._snake or self._single or self._absent):
-            return Extra(LANGUAGE, self._left) if self._left else None
-        return self.mark()
+        if self._snake or self._single or self._absent or self._usual or self._kept:
+            extra = self.mark()
+            return extra if extra.fields else None
+        return Extra(LANGUAGE, self._left) if self._left else None
 
     def mark(self) -> Extra:
         """The same, also when it is nothing."""
+        inside: JsonObject = {}
+        for name, (child, hollow) in (self._kept or {}).items():
+            self._take_in(name, child, inside)
+            if hollow and name not in self._left:
+                inside.setdefault(name, [])
         fields = self._left
-        for name, items in ((SNAKE, self._snake), (SINGLE, self._single), (ABSENT, self._absent)):
-            if items:
-                fields[name] = items
+        marks = ((SNAKE, self._snake), (SINGLE, self._single), (ABSENT, self._absent), (USUAL, self._usual))
+        for mark, said in (*marks, (INSIDE, inside)):
+            if said:
+                fields[mark] = cast("JsonValue", said)
         return Extra(LANGUAGE, fields)
+
+    def _take_in(self, name: str, child: Node, inside: JsonObject) -> None:
+        """Lay a child's fields beside this object's own, so that each counts by itself where it is lost."""
+        fields = child.mark().fields
+        for mark, mine in ((SNAKE, self._snake), (SINGLE, self._single), (ABSENT, self._absent)):
+            mine.extend(f"{name}.{item}" for item in cast("list[str]", fields.pop(mark, [])))
+        usual, below = fields.pop(USUAL, {}), fields.pop(INSIDE, {})
+        self._usual.update({f"{name}.{item}": value for item, value in cast("JsonObject", usual).items()})
+        inside.update({f"{name}.{item}": names for item, names in cast("JsonObject", below).items()})
+        if fields.keys() & self._left.keys():
+            self._left[name] = fields
+        elif fields:
+            inside[name] = cast("JsonValue", list(fields))
+            self._left.update(fields)
 
 
 def restore(extra: Extra | None, into: JsonObject, losses: Losses, path: str) -> None:
@@ -147,14 +173,20 @@ def restore(extra: Extra | None, into: JsonObject, losses: Losses, path: str) ->
 
 def repeat(fields: JsonObject, into: JsonObject) -> None:
     """Join what was left of an object with what is known of it; what is known wins."""
+    inside = _inside(fields, into)
     for name, value in fields.items():
-        if name in MARKS:
+        if name in MARKS or name in inside:
             continue
         known = into.get(name)
         if isinstance(known, dict) and isinstance(value, dict):
             into[name] = {**known, **{key: item for key, item in value.items() if key not in known}}
         else:
             into.setdefault(name, value)
+    usual = fields.get(USUAL)
+    for name, value in usual.items() if isinstance(usual, dict) else ():
+        holder, key = _find(into, name)
+        if holder is not None:
+            holder.setdefault(key, value)
     for name in _marked(fields, ABSENT):
         holder, key = _find(into, name)
         if holder is not None:
@@ -169,6 +201,24 @@ def repeat(fields: JsonObject, into: JsonObject) -> None:
         holder, key = _find(into, name)
         if holder is not None and key in holder:
             holder[_snake(key)] = holder.pop(key)
+
+
+def _inside(fields: JsonObject, into: JsonObject) -> set[str]:
+    """Write back what was left of children, which are made where nothing else was left of them; gives their fields."""
+    moved: set[str] = set()
+    children = fields.get(INSIDE)
+    for path, names in children.items() if isinstance(children, dict) else ():
+        holder = into
+        for step in path.split("."):
+            inner = holder.get(step)
+            if not isinstance(inner, dict):
+                inner = {}
+                holder[step] = inner
+            holder = inner
+        for name in cast("list[str]", names):
+            holder.setdefault(name, fields[name])
+            moved.add(name)
+    return moved
 
 
 def _marked(fields: JsonObject, mark: str) -> list[str]:
