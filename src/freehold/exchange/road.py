@@ -342,7 +342,9 @@ class Journey:
             request, losses = opened.request, opened.losses
             if seen.stream and not request.stream_usage:
                 request = msgspec.structs.replace(request, stream_usage=True)
-            if target.codec.name in {"openai-responses", "azure-openai"}:
+            # Azure's codec speaks Responses to those who did.
+            spoken = request.origin if target.codec.name == "azure-openai" else target.codec.name
+            if spoken == "openai-responses":
                 request = stateless(request)
         return encode(request, target, arrival.codec, losses)
 
