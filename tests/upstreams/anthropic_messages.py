@@ -40,8 +40,8 @@ class AnthropicMessages:
     """`POST /v1/messages` and `/v1/messages/count_tokens`."""
 
     proof: str | None = PROOF
-    key = ("x-api-key", "sk-ant-upstream")
-    own_headers = frozenset({"anthropic-version", "anthropic-beta"})
+    key: tuple[str, str] = ("x-api-key", "sk-ant-upstream")
+    own_headers: frozenset[str] = frozenset({"anthropic-version", "anthropic-beta"})
 
     def read(self, asked: Asked) -> tuple[Heard, bool]:
         """Raises WrongRequestError for what Anthropic would refuse."""

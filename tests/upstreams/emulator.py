@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Callable
 from typing import Protocol
 
@@ -12,6 +14,7 @@ from tests.upstreams.validation import WrongRequestError
 _TRANSPORT_HEADERS = frozenset(
     {"host", "content-type", "content-length", "accept", "accept-encoding", "user-agent", "connection"}
 )
+_PACKED = re.compile(rb'"bytes": "([^"]+)"')
 
 
 class Vendor(Protocol):
@@ -102,4 +105,9 @@ class Emulator:
         """How many pieces of a stream come before its first words."""
         words = self._text().text[0].encode()
         pieces = self.vendor.pieces(asked, self._text())
-        return next(index for index, piece in enumerate(pieces) if words in piece)
+        return next(index for index, piece in enumerate(pieces) if words in _unpacked(piece))
+
+
+def _unpacked(piece: bytes) -> bytes:
+    """A piece with what it holds in base64 (InvokeModel's chunks) made readable."""
+    return piece + b"".join(base64.b64decode(found) for found in _PACKED.findall(piece))

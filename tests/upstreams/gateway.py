@@ -15,9 +15,13 @@ from freehold.app import Service
 from freehold.config import load
 from freehold.exchange.record import ExchangeRecord
 from freehold.protocols.registry import CODECS
+from tests.upstreams import bedrock
 from tests.upstreams.anthropic_messages import AnthropicMessages
+from tests.upstreams.azure_openai import AzureOpenAI
 from tests.upstreams.emulator import Emulator, Vendor
+from tests.upstreams.gemini import Gemini
 from tests.upstreams.openai_chat import OpenAIChat
+from tests.upstreams.openai_responses import OpenAIResponses
 
 T = TypeVar("T")
 
@@ -33,18 +37,48 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     account: str
 
 
+_OPENAI = 'provider = "openai"\nbase_url = "{url}/v1"\napi_key = "sk-upstream-openai"'
+_BEDROCK = (
+    f'provider = "bedrock"\nbase_url = "{{url}}"\nregion = "{bedrock.REGION}"\n'
+    f'access_key_id = "{bedrock.ACCESS_KEY}"\nsecret_access_key = "{bedrock.SECRET_KEY}"'
+)
+
 UPSTREAMS: dict[str, Upstream] = {
     "openai-chat": Upstream(
         codec="openai-chat",
         vendor=OpenAIChat,
         target="gpt-4o@openai-chat",
-        account='provider = "openai"\nbase_url = "{url}/v1"\napi_key = "sk-upstream-openai"',
+        account=_OPENAI,
+    ),
+    "openai-responses": Upstream(
+        codec="openai-responses", vendor=OpenAIResponses, target="gpt-5@openai-responses", account=_OPENAI
     ),
     "anthropic-messages": Upstream(
         codec="anthropic-messages",
         vendor=AnthropicMessages,
         target="claude-sonnet-4-5",
         account='provider = "anthropic"\nbase_url = "{url}"\napi_key = "sk-ant-upstream"',
+    ),
+    "gemini-generate": Upstream(
+        codec="gemini-generate",
+        vendor=Gemini,
+        target="gemini-2.5-pro",
+        account='provider = "gemini"\nbase_url = "{url}"\napi_key = "gemini-upstream"',
+    ),
+    "bedrock-converse": Upstream(
+        codec="bedrock-converse",
+        vendor=bedrock.BedrockConverse,
+        target=f"{bedrock.MODEL}@bedrock-converse",
+        account=_BEDROCK,
+    ),
+    "bedrock-invoke": Upstream(
+        codec="bedrock-invoke", vendor=bedrock.BedrockInvoke, target=f"{bedrock.MODEL}@bedrock-invoke", account=_BEDROCK
+    ),
+    "azure-openai": Upstream(
+        codec="azure-openai",
+        vendor=AzureOpenAI,
+        target="gpt-4o@azure-openai",
+        account='provider = "azure"\nbase_url = "{url}"\napi_key = "azure-upstream"',
     ),
 }
 """Every emulated upstream by name; its model's name for clients is the same."""

@@ -56,9 +56,9 @@ class OpenAIChat:
     """`POST /v1/chat/completions` and `/v1/embeddings`."""
 
     proof: str | None = None
-    fingerprint = "fp_deacdd5f6f"
-    key = ("authorization", "Bearer sk-upstream-openai")
-    own_headers = frozenset({"openai-beta"})
+    fingerprint: str = "fp_deacdd5f6f"
+    key: tuple[str, str] = ("authorization", "Bearer sk-upstream-openai")
+    own_headers: frozenset[str] = frozenset({"openai-beta"})
 
     def read(self, asked: Asked) -> tuple[Heard, bool]:
         """Raises WrongRequestError for what OpenAI would refuse."""

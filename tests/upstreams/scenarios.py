@@ -70,7 +70,8 @@ class Heard(msgspec.Struct, kw_only=True):
     calls: list[tuple[str, str]] = []
     """Calls of earlier turns: id, or name where the vendor has none, and their arguments."""
     proofs: list[str] = []
-    stops: list[str] = []
+    stops: list[str] | None = []
+    """None where the vendor knows no stop sequences."""
     tools: list[str] = []
     schema: object = None
     systems: list[str] = []
@@ -180,7 +181,7 @@ def choose(name: str, heard: Heard, proof: str | None) -> Said | Fault | Break:
             assert isinstance(heard.schema, dict), f"{name}: no schema"
             assert set(heard.schema["properties"]) == {"city", "degrees"}, f"{name}: schema {heard.schema}"
         case "stop":
-            assert heard.stops == [STOP_SEQUENCE], f"{name}: stop sequences {heard.stops}"
+            assert heard.stops in (None, [STOP_SEQUENCE]), f"{name}: stop sequences {heard.stops}"
         case "system":
             assert heard.systems == [SYSTEM], f"{name}: system texts {heard.systems}"
         case _:

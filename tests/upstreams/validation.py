@@ -36,7 +36,7 @@ class _Lenient(GenerateJsonSchema):
 @functools.cache
 def schema_of(kind: type) -> jsonschema.Draft202012Validator:
     """A validator for a TypedDict of a vendor's package; every object in it is closed."""
-    kind.__pydantic_config__ = ConfigDict(extra="forbid", arbitrary_types_allowed=True)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue] -- where pydantic looks for it
+    kind.__pydantic_config__ = ConfigDict(extra="forbid", arbitrary_types_allowed=True)  # type: ignore[attr-defined]  -- where pydantic looks for it
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # defaults that have no JSON form
         schema = TypeAdapter(kind).json_schema(schema_generator=_Lenient)
@@ -109,7 +109,7 @@ def _check_scalar(shape: Untyped, value: object, path: str) -> None:
     wanted = kinds[shape.type_name]
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
         raise WrongRequestError(f"{path}: {shape.name} must be {shape.type_name}, not {value!r:.80}")
-    if shape.enum and value not in shape.enum:
+    if getattr(shape, "enum", None) and value not in shape.enum:
         raise WrongRequestError(f"{path}: {value!r} is none of {shape.enum}")
     size = len(value) if isinstance(value, str) else value
     low, high = shape.metadata.get("min"), shape.metadata.get("max")
