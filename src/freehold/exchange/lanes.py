@@ -160,6 +160,8 @@ def tunnels(client: Codec, framing: Framing | None, target: Target, wire: WireRe
         return False
     if framing is not None and framing != "sse":
         return False
+    if client.name == "azure-openai" and wire.path.endswith("/responses"):
+        return False  # the model stands in this body, and stored state has to be declined
     return "freehold" not in seen.fields and not holds_seal(client.name, wire.body)
 
 

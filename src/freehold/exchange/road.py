@@ -36,6 +36,7 @@ from freehold.exchange.lanes import (
     tunnels,
     with_model,
 )
+from freehold.exchange.media import FetchPolicy, fetchable, inline_media
 from freehold.exchange.proofs import Sealer, open_proofs
 from freehold.exchange.record import AttemptRecord, ExchangeRecord, Spool
 from freehold.exchange.target import Place, Resolver, Target
@@ -103,6 +104,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     number: int
     resolver: Resolver
     max_attempts: int
+    fetch: FetchPolicy = FetchPolicy()
     max_answer: int = 256 * 1024 * 1024
 
 
@@ -302,6 +304,9 @@ class Journey:
                 last = last or CallerError(str(error), code="unsupported_operation", kind="unsupported")
                 continue
             lost = refused_losses(prepared.losses, self.arrival.strictness)
+            if lost and await self._fetched_media():
+                prepared = self._prepare(target)
+                lost = refused_losses(prepared.losses, self.arrival.strictness)
             if lost:
                 self.record.rejections[place.name] = f"would lose {lost[0].path} ({lost[0].effect})"
                 refused.append((place.name, lost))
@@ -317,6 +322,14 @@ class Journey:
         if last is not None and not (refused and isinstance(last, CallerError)):
             return last
         return _refusal(refused) if refused else last
+
+    async def _fetched_media(self) -> bool:
+        """Whether media that the request names by URL have now been put into it, so that more targets can take it."""
+        request, policy = self._request, self.snapshot.fetch
+        if not isinstance(request, Generate) or not fetchable(request, policy):
+            return False
+        self._request = await inline_media(request, policy, self.road.client, self.arrival.deadline)
+        return True
 
     def _prepare(self, target: Target) -> Prepared:
         arrival = self.arrival
@@ -432,8 +445,8 @@ def _refusal(refused: list[tuple[str, tuple[Loss, ...]]]) -> CallerError:
         for name, lost in refused[:3]
     )
     return CallerError(
-        f"no target can take this request without losing part of it: {shown}. Change the request, or allow it with the "
-        "header Freehold-On-Loss: report",
+        f"no target can take this request without losing part of it: {shown}. Change the request (media by URL: send "
+        "them inline, or have their host named in [fetch] allow), or allow it with the header Freehold-On-Loss: report",
         code="loss_refused",
         param=refused[0][1][0].path,
     )

@@ -39,6 +39,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         The query keeps what the codec asked for (`alt=sse`) and adds what the provider wants (`api-version`).
         """
         operation: Operation = "stream" if wire.stream and "stream" in self.paths else wire.operation
+        if "responses" in self.paths and wire.path.endswith("/responses"):
+            operation = "responses"
         path, _, query = self.paths[operation].partition("?")
         if "{model}" in path:
             path = path.replace("{model}", quote(wire.model, safe=self.keep))

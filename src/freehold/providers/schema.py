@@ -31,7 +31,7 @@ AccountField = Literal[
 ]
 """What an account may hold for its address and credentials; templates and `needs` name these."""
 
-Operation = Literal["generate", "stream", "count", "embed", "list"]
+Operation = Literal["generate", "stream", "responses", "count", "embed", "list"]
 """What is asked of a path. `stream` falls back to `generate`: most protocols ask for a stream in the body."""
 
 Modality = Literal["text", "image", "pdf", "audio", "video"]
@@ -184,7 +184,8 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """One protocol that a provider speaks.
 
     `paths` are templates per operation over `{model}`, `{verb}` (what follows the colon in the codec's own path) and
-    account fields, appended to the base URL. `version` is the path's version segment: it is left out where the
+    account fields, appended to the base URL. `responses` is where a codec that speaks several bodies (Azure's) sends
+    those of the Responses API. `version` is the path's version segment: it is left out where the
     account's `base_url` already ends in one (`/v1`, `/v1beta`).
     With `whole_base` any path in `base_url` is the complete prefix, as the OpenAI clients have it.
     `keep` are characters that stay as they are when the model is percent-encoded into a path.
