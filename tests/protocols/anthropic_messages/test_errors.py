@@ -113,8 +113,20 @@ def test_a_listing_of_another_protocol() -> None:
     body = json.loads(CODEC.encode_response(listing, STAMP).value.body)
     assert body == {
         "data": [
-            {"type": "model", "id": "gpt-5", "display_name": "gpt-5", "created_at": "2023-11-14T22:13:20Z"},
-            {"type": "model", "id": "other", "display_name": "other", "created_at": "1970-01-01T00:00:00Z"},
+            {
+                "type": "model",
+                "id": "gpt-5",
+                "display_name": "gpt-5",
+                "created_at": "2023-11-14T22:13:20Z",
+                "lifecycle": "active",
+            },
+            {
+                "type": "model",
+                "id": "other",
+                "display_name": "other",
+                "created_at": "1970-01-01T00:00:00Z",
+                "lifecycle": "active",
+            },
         ],
         "has_more": False,
         "first_id": "gpt-5",

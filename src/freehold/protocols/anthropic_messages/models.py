@@ -115,6 +115,8 @@ def _write_model(model: Model, losses: Losses, path: str, *, native: bool) -> Js
         wire["created_at"] = _date(model.created)
     elif not native:
         wire["created_at"] = UNKNOWN_DATE
+    if not native:
+        wire["lifecycle"] = "active"
     if model.context_window is not None:
         wire["max_input_tokens"] = model.context_window
     if model.max_output_tokens is not None:

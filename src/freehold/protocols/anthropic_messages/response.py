@@ -79,10 +79,11 @@ def finish_kind(reason: str, *, calls: bool) -> FinishKind:
     return "tool_calls" if calls and kind == "stop" else kind
 
 
-def write_finish(finish: Finish | None, losses: Losses, path: str, *, calls: bool) -> JsonObject:
-    """`stop_reason` and `stop_sequence`."""
-    if finish is None:
+def write_finish(finish: Finish | None, losses: Losses, path: str, *, calls: bool, native: bool) -> JsonObject:
+    """`stop_reason` and `stop_sequence`; a complete message that gives no reason has one that fits its content."""
+    if finish is None and native:
         return {"stop_reason": None, "stop_sequence": None}
+    finish = finish or Finish(kind="stop")
     if finish.origin == LANGUAGE.name and finish.raw is not None:
         return {"stop_reason": finish.raw, "stop_sequence": finish.stop_sequence}
     if calls and finish.kind in ("stop", "other", "tool_calls"):
@@ -109,7 +110,7 @@ def write_response(response: Response, stamp: Stamp, model: str) -> Encoded[Json
     choice = response.choices[0] if response.choices else Choice(parts=())
     writer = BlockWriter(losses, native=native, answer=True)
     content = writer.blocks(choice.parts, "choices[0].parts")
-    finish = write_finish(choice.finish, losses, "choices[0].finish", calls=calls_tools(choice.parts))
+    finish = write_finish(choice.finish, losses, "choices[0].finish", calls=calls_tools(choice.parts), native=native)
     message: JsonObject = {
         "id": message_id(response, stamp),
         "type": "message",

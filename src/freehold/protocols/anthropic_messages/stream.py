@@ -457,7 +457,7 @@ class MessageStreamEncoder:
             self._end = None
 
     def _message_delta(self, end: ChoiceEnd, usage: JsonObject | None) -> JsonObject:
-        finish = write_finish(end.finish, self._losses, "choices[0].finish", calls=self._calls)
+        finish = write_finish(end.finish, self._losses, "choices[0].finish", calls=self._calls, native=self._native)
         delta: JsonObject = {"stop_reason": finish["stop_reason"]}
         write_end(delta, finish, end.extra, self._losses, "choices[0]")
         message: JsonObject = {"type": "message_delta", "delta": delta}

@@ -401,7 +401,9 @@ class ResponsesEncoder:
         if item is None or any(progress.open for progress in item.parts):
             return
         self._message = None
-        self._emit(ITEM_DONE, more=self._of(item))
+        # This frame says whose it is in the item itself.
+        here = {name: value for name, value in self._of(item).items() if name != "item_id"}
+        self._emit(ITEM_DONE, more=here)
 
     def _choice_end(self, event: ChoiceEnd) -> None:
         self._close_message()

@@ -227,7 +227,10 @@ class InputWriter:
             else:
                 content.append((where, part))
         if content or (not message.parts and ours(message.extra) is not None):
-            self._items.append(self._given_item(message, content, path))
+            item = self._given_item(message, content, path)
+            # Without what could not be said, a message of another language may have nothing left to say.
+            if item["content"] != [] or ours(message.extra) is not None:
+                self._items.append(item)
 
     def _given_item(self, message: Message, content: list[tuple[str, Part]], path: str) -> JsonObject:
         role: Role = "user" if message.role == "tool" else message.role

@@ -212,7 +212,7 @@ def encode_request(request: Request, dialect: Dialect) -> Encoded[WireRequest]:
         case Generate():
             generate, path = request, PATH
         case Count():
-            generate, path = request.generate, PATH + _COUNT
+            generate, path = _counted(request.generate), PATH + _COUNT
             losses.drop_extra(request.extra, "")
         case _:
             raise Unsupported(f"{NAME} has no {type(request).__name__}")
@@ -227,6 +227,27 @@ def encode_request(request: Request, dialect: Dialect) -> Encoded[WireRequest]:
         stream=generate.stream,
     )
     return Encoded(wire, losses.done())
+
+
+def _counted(generate: Generate) -> Generate:
+    """The request without how to answer it: nothing of that changes how long the input is, or is taken here."""
+    if generate.origin == NAME:
+        return generate
+    return msgspec.structs.replace(
+        generate,
+        stream=False,
+        stream_usage=None,
+        max_output_tokens=None,
+        temperature=None,
+        top_p=None,
+        top_k=None,
+        stop=(),
+        seed=None,
+        frequency_penalty=None,
+        presence_penalty=None,
+        candidates=None,
+        user=None,
+    )
 
 
 def _headers(request: Generate, losses: Losses) -> Headers:
