@@ -9,7 +9,7 @@ import msgspec
 
 from freehold.errors import CallerError, FreeholdError
 from freehold.exchange.recordings import Recording
-from freehold.ir import Event, Failure, Loss, Request, Result, parse_json
+from freehold.ir import Event, Failure, Generate, Loss, Request, Result, parse_json
 from freehold.protocols.codec import Codec, Frame, Framing, Stamp, Unsupported, WireRequest, WireResponse
 from freehold.protocols.spellings import first_difference, same_frames, same_text
 from freehold.transport.framing import frame_parser, frame_writer
@@ -22,6 +22,10 @@ _NOT_THE_PROTOCOLS = frozenset({"accept", "content-type", "user-agent"})
 
 CREATED = 1_760_000_000
 """The time that encoders are given: a fixed one, so that the same recording always gives the same bytes."""
+
+
+_UNRECORDED = Generate(origin="", model="", messages=(), stream=True)
+"""Stands for a request that was not recorded, where an answer's framing depends on it."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -308,7 +312,7 @@ def _write_frames(
     target: Codec, frames: list[Frame], recording: Recording, answer: WireResponse, asked: Request | None, *, own: bool
 ) -> bytes:
     framing = stream_framing(recording, target, answer, asked) if own else None
-    writer = frame_writer(framing or (target.framing(asked) if asked is not None else "sse"))
+    writer = frame_writer(framing or target.framing(asked or _UNRECORDED))
     return b"".join([writer.write(frame) for frame in frames]) + writer.close()
 
 
