@@ -20,6 +20,7 @@ import msgspec
 
 from freehold.config import Account, Config, Probe, load
 from freehold.errors import CallerError, ConfigError
+from freehold.exchange.media import FetchPolicy
 from freehold.exchange.places import Places
 from freehold.exchange.record import Spool
 from freehold.exchange.road import Road, Snapshot
@@ -162,7 +163,12 @@ class Service:
             with contextlib.suppress(CallerError):  # a model that nobody can be asked for here; the caller is told
                 resolver.place(named)
         return Serving(
-            snapshot=Snapshot(number=number, resolver=resolver, max_attempts=config.limits.attempts),
+            snapshot=Snapshot(
+                number=number,
+                resolver=resolver,
+                max_attempts=config.limits.attempts,
+                fetch=FetchPolicy(allow=config.fetch.allow, size=config.fetch.size, timeout=config.fetch.timeout),
+            ),
             names=names,
             authenticator=Authenticator(
                 self.keys.secret,

@@ -55,7 +55,7 @@ class Heartbeat:
         if sending is not None:
             self._sending = None
             await sending
-        # A piece that passes unread may end in mid-event, and while a slow reader is waited for, nothing may come between.
+        # A piece that passes unread may end in mid-event; while a slow reader is waited for, nothing comes between.
         self._whole = False
         await self._sink.send(data)
         self._whole = data.endswith(b"\n\n")
