@@ -86,7 +86,7 @@ def write_chunks(response: Response) -> Encoded[list[JsonObject]]:
             chunk["candidates"] = [_refilled(item, place, parts, writer) for place, item in enumerate(candidates)]
         chunks.append(chunk)
     if chunks and response.usage is not None:
-        chunks[-1].setdefault("usageMetadata", write_usage(response.usage, losses, "usage"))
+        chunks[-1].setdefault("usageMetadata", write_usage(response.usage, response.usage.extra, losses, "usage"))
     return Encoded(chunks, losses.done())
 
 

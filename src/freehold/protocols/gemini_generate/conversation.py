@@ -211,7 +211,10 @@ def write_foreign(
     if not contents and system:
         losses.add("messages[0]", "moved", "behaviour", "a request must hold a user's turn")
         return None, [_content("user", system)]
-    if contents and contents[0]["role"] != "user":
+    if not contents:
+        # Nothing was said, which the API is to refuse in its own words, not for a missing list.
+        contents.append(_content("user", [{"text": ""}]))
+    if contents[0]["role"] != "user":
         losses.add("messages[0]", "simulated", "behaviour", "the first turn must be the user's")
         contents.insert(0, _content("user", [{"text": OPENING}]))
     return ({"parts": cast("JsonValue", system)} if system else None), contents

@@ -33,7 +33,7 @@ from freehold.protocols.gemini_generate.errors import read_error, stream_failure
 from freehold.protocols.gemini_generate.language import LANGUAGE, NAME
 from freehold.protocols.gemini_generate.parts import read_part
 from freehold.protocols.gemini_generate.response import block_finish, original_name, read_finish, unix_seconds
-from freehold.protocols.gemini_generate.usage import read_usage
+from freehold.protocols.gemini_generate.usage import split_usage
 
 USUAL = Extra(LANGUAGE, {})
 """The rest of a chunk that holds nothing unusual: one candidate with its parts, usage, model and id."""
@@ -155,17 +155,8 @@ class ChunkDecoder:
 
     def _usage(self, value: JsonObject) -> UsageDelta:
         """The counts so far; what else is said about them is said anew in every chunk, so only the last is kept."""
-        usage = read_usage(value)
-        self._left = usage.extra
-        if usage.extra is None:
-            return UsageDelta(usage=usage)
-        counts = Usage(
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            cache_read=usage.cache_read,
-            reasoning=usage.reasoning,
-        )
-        return UsageDelta(usage=counts, rest=usage.extra)
+        usage, self._left = split_usage(value)
+        return UsageDelta(usage=usage, rest=self._left)
 
     def _read(self, value: JsonObject) -> list[Event]:
         rest = dict(value)
@@ -211,6 +202,9 @@ class ChunkDecoder:
             parts = left.get("parts")
             if isinstance(parts, list) and parts:
                 del left["parts"]
+                if any(item != _SILENCE for item in parts):
+                    # The model goes on after all: what it gave as its reason to finish was one of several steps.
+                    candidate.finish = None
                 for item in parts:
                     self._part(item, number, candidate, events)
             rest["content"] = left
@@ -256,6 +250,7 @@ class ChunkDecoder:
 
 
 _THOUGHT: JsonObject = {"thought": True}
+_SILENCE: JsonObject = {"text": ""}
 _OF_CHUNK = ("candidates", "usageMetadata", "modelVersion", "responseId")
 
 

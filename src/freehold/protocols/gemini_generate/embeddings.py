@@ -10,7 +10,7 @@ from typing import Literal, cast
 from freehold.errors import CallerError
 from freehold.ir import Embed, Embedding, Embeddings, Extra, JsonObject, JsonValue, Losses, Media, Opaque
 from freehold.protocols.codec import Dialect, Encoded, Unsupported, garbled
-from freehold.protocols.gemini_generate.language import LANGUAGE, MARKS, NAME, REQUESTS, is_ours
+from freehold.protocols.gemini_generate.language import LANGUAGE, NAME, REQUESTS, is_ours
 from freehold.protocols.gemini_generate.parts import PartWriter
 from freehold.protocols.gemini_generate.usage import read_usage, write_usage
 from freehold.protocols.gemini_generate.wire import Node, repeat, restore
@@ -89,7 +89,7 @@ def _read_batch(body: JsonObject, model: str, headers: Extra | None) -> Embed:
     dimensions = _take_common(nodes, "outputDimensionality")
     purpose, title = _take_common(nodes, "taskType"), _take_common(nodes, "title")
     rests = [item.mark().fields for item in nodes]
-    said = any(name not in MARKS for rest in rests for name in rest)
+    said = any(LANGUAGE.effects.get(name, "unknown") is not None for rest in rests for name in rest)
     node.put_back("requests" if said else REQUESTS, cast("JsonValue", rests))
     return Embed(
         origin=NAME,
@@ -222,7 +222,7 @@ def write_embeddings(result: Embeddings, request: Embed | None) -> Encoded[JsonO
     single = "embedding" in said if said is not None else request is not None and not request.batch
     body: JsonObject = {"embedding": rows[0]} if single and rows else {"embeddings": cast("JsonValue", rows)}
     if result.usage is not None:
-        body["usageMetadata"] = write_usage(result.usage, losses, "usage")
+        body["usageMetadata"] = write_usage(result.usage, result.usage.extra, losses, "usage")
     restore(result.extra, body, losses, "")
     return Encoded(body, losses.done())
 

@@ -76,9 +76,9 @@ class ChunkEncoder:
     __slots__ = (
         "_ends",
         "_finished",
+        "_heading",
         "_losses",
         "_model",
-        "_noted",
         "_numbers",
         "_open",
         "_pending",
@@ -101,59 +101,72 @@ class ChunkEncoder:
         self._ends: list[ChoiceEnd] = []
         self._finished: set[int] = set()
         self._pending: JsonObject = {}
-        self._noted: set[tuple[int, int]] = set()
+        self._heading = b"}"
 
     def feed(self, events: Sequence[Event]) -> list[Frame]:
         """The chunks of one batch."""
         if not events:
             return []
-        rest = getattr(events[0], "rest", None)
+        rest = events[0].rest
         if rest is USUAL:
-            return [self._frame(self._usual(events))]
+            return [self._usual(events)]
         if isinstance(rest, Extra) and rest.origin is LANGUAGE and isinstance(events[0], Pulse):
             return [self._frame(self._chunk(events, rest.fields))]
         frames: list[Frame] = []
         for event in events:
+            if isinstance(event, TextDelta):
+                if event.text and self._pending:
+                    frames.append(self._frame(self._parts([self._piece(event)], event.choice)))
+                elif event.text:
+                    frames.append(self._words(event))
+                continue
             chunk = self._say(event)
             if chunk is not None:
                 frames.append(self._frame(chunk))
         return frames
 
     def _frame(self, chunk: JsonObject) -> Frame:
-        return Frame(data=write_json(chunk if self._numbers is None else as_numbers(chunk, self._numbers)))
+        return Frame(data=write_json(self._said(chunk)))
 
     # --- This language's own chunks
 
-    def _usual(self, events: Sequence[Event]) -> JsonObject:
-        parts: list[JsonValue] = []
-        chunk: JsonObject = {
-            "candidates": [{"content": {"parts": parts, "role": "model"}, "index": 0}],
-        }
+    def _usual(self, events: Sequence[Event]) -> Frame:
+        """A chunk of words and counts."""
+        words = Frame(data=b"")
+        usage: JsonValue = None
         for event in events:
-            match event:
-                case TextDelta():
-                    parts.append(self._piece(event))
-                case UsageDelta():
-                    chunk["usageMetadata"] = self._counts(event)
-                case _:
-                    pass
-        chunk["modelVersion"] = self._response.model
-        chunk["responseId"] = self._response.id
-        return chunk
+            if isinstance(event, UsageDelta):
+                usage = self._counts(event)
+        counts = b"" if usage is None else b',"usageMetadata":' + write_json(self._said(usage))
+        for event in events:
+            if isinstance(event, TextDelta):
+                words = self._words(event, counts)
+        return words
+
+    def _words(self, event: TextDelta, counts: bytes = b"") -> Frame:
+        """A chunk of words, put together as text: streams are made of these."""
+        text = write_json(event.text) + (b',"thought":true' if self._is_thought(event) else b"")
+        content = b'{"candidates":[{"content":{"parts":[{"text":%b}],"role":"model"},"index":%d}]' % (
+            text,
+            event.choice,
+        )
+        return Frame(data=content + counts + self._heading)
+
+    def _is_thought(self, event: TextDelta) -> bool:
+        known = self._open.get((event.choice, event.index))
+        return known is not None and isinstance(known.part, Reasoning)
+
+    def _said(self, value: JsonValue) -> JsonValue:
+        """A value with its enumerations as the client wants them."""
+        return value if self._numbers is None else as_numbers(value, self._numbers)
 
     def _piece(self, event: TextDelta) -> JsonObject:
-        known = self._open.get((event.choice, event.index))
-        if known is not None and isinstance(known.part, Reasoning):
-            return {"text": event.text, "thought": True}
-        return {"text": event.text}
+        return {"text": event.text, "thought": True} if self._is_thought(event) else {"text": event.text}
 
     def _counts(self, event: UsageDelta) -> JsonObject:
         """The usage of one chunk, with what was left of it there."""
-        self._usage = merge_usage(self._usage, event.usage)
-        usage = event.usage
-        if usage.extra is None and event.rest is not None:
-            usage = msgspec.structs.replace(usage, extra=event.rest)
-        return write_usage(usage, self._losses, "usage")
+        self._usage = event.usage
+        return write_usage(event.usage, event.rest, self._losses, "usage")
 
     def _chunk(self, events: Sequence[Event], rest: JsonObject) -> JsonObject:
         """The chunk that a batch came as: its rest, with parts and usage in their places."""
@@ -162,7 +175,7 @@ class ChunkEncoder:
         for event in events:
             match event:
                 case ResponseStart():
-                    self._response = event.response
+                    self._start(event.response)
                 case PartStart():
                     self._open[event.choice, event.index] = _Open(event.part, [])
                     if not _is_begun(event.part):
@@ -201,6 +214,13 @@ class ChunkEncoder:
             return value
         return {**value, "content": {"parts": said, **content}}
 
+    def _start(self, response: Response) -> None:
+        self._response = response
+        heading: JsonObject = {}
+        write_heading(response, heading, self._stamp, self._model)
+        if heading:
+            self._heading = b"," + write_json(heading)[1:]
+
     # --- Chunks of our own
 
     def _writer(self) -> PartWriter:
@@ -208,8 +228,6 @@ class ChunkEncoder:
 
     def _say(self, event: Event) -> JsonObject | None:
         match event:
-            case TextDelta():
-                return self._parts([self._piece(event)], event.choice) if event.text else None
             case PartStart():
                 return self._begin(event)
             case ArgumentsDelta() | ProofDelta() | ExtraDelta():
@@ -221,14 +239,14 @@ class ChunkEncoder:
             case ChoiceEnd():
                 self._ends.append(event)
             case ResponseStart():
-                self._response = event.response
+                self._start(event.response)
                 self._usage = merge_usage(self._usage, event.response.usage)
                 restore(event.response.extra, self._pending, self._losses, "")
             case ResponseEnd():
                 return self._last(event)
             case ErrorEnd(failure=failure):
                 return error_body(failure)
-            case Pulse():
+            case Pulse() | TextDelta():
                 pass
         return None
 
@@ -307,7 +325,7 @@ class ChunkEncoder:
             return None
         chunk: JsonObject = {"candidates": [self._finish(end) for end in ends]}
         if self._usage is not None:
-            chunk["usageMetadata"] = write_usage(self._usage, self._losses, "usage")
+            chunk["usageMetadata"] = write_usage(self._usage, self._usage.extra, self._losses, "usage")
         return self._headed(chunk)
 
     def _finish(self, end: ChoiceEnd) -> JsonObject:

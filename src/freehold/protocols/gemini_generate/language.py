@@ -52,6 +52,8 @@ _CONTENT = (
     "toolResponse",
     "audioTranscription",
     "requests",
+    # a prompt that lies at Google
+    "cachedContent",
 )
 _BEHAVIOUR = (
     # of the request
@@ -62,7 +64,6 @@ _BEHAVIOUR = (
     "retrievalConfig",
     "generationConfig",
     "safetySettings",
-    "cachedContent",
     "modelArmorConfig",
     "mode",
     "allowedFunctionNames",

@@ -138,7 +138,7 @@ def write_response(response: Response, stamp: Stamp, model: str) -> Encoded[Json
         writer = PartWriter(losses, native=native, answer=True)
         body[CANDIDATES] = [_write_candidate(choice, writer) for choice in response.choices]
     if response.usage is not None:
-        body["usageMetadata"] = write_usage(response.usage, losses, "usage")
+        body["usageMetadata"] = write_usage(response.usage, response.usage.extra, losses, "usage")
     write_heading(response, body, stamp, model)
     restore(response.extra, body, losses, "")
     return Encoded(body, losses.done())

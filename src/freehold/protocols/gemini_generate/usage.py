@@ -2,56 +2,79 @@
 
 from __future__ import annotations
 
-from freehold.ir import JsonObject, Losses, Usage
-from freehold.protocols.gemini_generate.language import is_ours
-from freehold.protocols.gemini_generate.wire import Node, restore
+import msgspec
+
+from freehold.ir import Extra, JsonObject, JsonValue, Losses, Usage
+from freehold.protocols.gemini_generate.language import ABSENT, LANGUAGE, is_ours
+from freehold.protocols.gemini_generate.wire import restore
+
+_COUNTS = frozenset(
+    {"promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "cachedContentTokenCount", "totalTokenCount"}
+)
+_HOSTED = "toolUsePromptTokenCount"
 
 
 def _count(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
-def read_usage(value: JsonObject) -> Usage:
-    """`usageMetadata` as the canonical counts; prompts that hosted tools made count as input."""
-    node = Node(value, "usageMetadata")
-    prompt, said = node.take_int("promptTokenCount"), node.take_int("candidatesTokenCount")
-    thoughts = node.take_int("thoughtsTokenCount")
-    hosted = _count(node.peek("toolUsePromptTokenCount"))
-    cached = node.take_int("cachedContentTokenCount")
-    if prompt is None and hosted:
-        node.note_absent("promptTokenCount")
-    if said is None and thoughts is not None:
-        node.note_absent("candidatesTokenCount")
-    total = node.peek("totalTokenCount")
-    if total is None and not node.has("totalTokenCount"):
-        node.note_absent("totalTokenCount")
-    elif total == _count(prompt) + hosted + _count(said) + _count(thoughts):
-        node.take("totalTokenCount")
-    return Usage(
-        input_tokens=None if prompt is None and not hosted else _count(prompt) + hosted,
-        output_tokens=None if said is None and thoughts is None else _count(said) + _count(thoughts),
-        cache_read=cached,
-        reasoning=thoughts,
-        extra=node.rest(),
+def split_usage(value: JsonObject) -> tuple[Usage, Extra | None]:
+    """`usageMetadata` as the canonical counts, and what is left of it; prompts that hosted tools made are input."""
+    counts = {name: item for name, item in value.items() if name in _COUNTS and type(item) is int}
+    left: JsonObject = {name: item for name, item in value.items() if name not in counts}
+    prompt, said, thoughts = (
+        counts.get("promptTokenCount"),
+        counts.get("candidatesTokenCount"),
+        counts.get("thoughtsTokenCount"),
     )
+    hosted = _count(left.get(_HOSTED)) if _HOSTED in left else 0
+    taken = None if prompt is None and not hosted else (prompt or 0) + hosted
+    given = None if said is None and thoughts is None else (said or 0) + (thoughts or 0)
+    absent: list[JsonValue] = []
+    if prompt is None and hosted:
+        absent.append("promptTokenCount")
+    if said is None and thoughts is not None:
+        absent.append("candidatesTokenCount")
+    total = counts.get("totalTokenCount")
+    if total is None:
+        absent.append("totalTokenCount")
+    elif total != (taken or 0) + (given or 0):
+        left["totalTokenCount"] = total
+    if absent:
+        left[ABSENT] = absent
+    usage = Usage(
+        input_tokens=taken,
+        output_tokens=given,
+        cache_read=counts.get("cachedContentTokenCount"),
+        reasoning=thoughts,
+    )
+    return usage, Extra(LANGUAGE, left) if left else None
 
 
-def write_usage(usage: Usage, losses: Losses, path: str) -> JsonObject:
-    """The canonical counts as `usageMetadata`."""
+def read_usage(value: JsonObject) -> Usage:
+    """`usageMetadata` whole."""
+    usage, extra = split_usage(value)
+    return usage if extra is None else msgspec.structs.replace(usage, extra=extra)
+
+
+def write_usage(usage: Usage, extra: Extra | None, losses: Losses, path: str) -> JsonObject:
+    """The canonical counts as `usageMetadata`, with `extra` as what else was said there."""
     wire: JsonObject = {}
-    extra = usage.extra.fields if usage.extra is not None and is_ours(usage.extra) else {}
-    hosted = _count(extra.get("toolUsePromptTokenCount"))
+    fields = extra.fields if extra is not None and is_ours(extra) else {}
     if usage.input_tokens is not None:
-        wire["promptTokenCount"] = max(usage.input_tokens - hosted, 0)
+        wire["promptTokenCount"] = max(usage.input_tokens - _count(fields.get(_HOSTED)), 0)
+    said = 0
     if usage.output_tokens is not None:
-        wire["candidatesTokenCount"] = max(usage.output_tokens - (usage.reasoning or 0), 0)
-    if "totalTokenCount" not in extra:
-        wire["totalTokenCount"] = (usage.input_tokens or 0) + (usage.output_tokens or 0)
+        # Some providers count thoughts beside their output after all: then there are more of them than of it.
+        inside = usage.output_tokens - (usage.reasoning or 0)
+        wire["candidatesTokenCount"] = said = inside if inside >= 0 else usage.output_tokens
+    if "totalTokenCount" not in fields:
+        wire["totalTokenCount"] = (usage.input_tokens or 0) + said + (usage.reasoning or 0)
     if usage.reasoning is not None:
         wire["thoughtsTokenCount"] = usage.reasoning
     if usage.cache_read is not None:
         wire["cachedContentTokenCount"] = usage.cache_read
     if usage.cache_write:
         losses.add(f"{path}.cache_write", "dropped", "accounting", "tokens written to a cache")
-    restore(usage.extra, wire, losses, path)
+    restore(extra, wire, losses, path)
     return wire

@@ -173,15 +173,15 @@ def restore(extra: Extra | None, into: JsonObject, losses: Losses, path: str) ->
 
 def repeat(fields: JsonObject, into: JsonObject) -> None:
     """Join what was left of an object with what is known of it; what is known wins."""
+    if fields.keys().isdisjoint(MARKS):
+        for name, value in fields.items():
+            _join(name, value, into)
+        return
     inside = _inside(fields, into)
     for name, value in fields.items():
         if name in MARKS or name in inside:
             continue
-        known = into.get(name)
-        if isinstance(known, dict) and isinstance(value, dict):
-            into[name] = {**known, **{key: item for key, item in value.items() if key not in known}}
-        else:
-            into.setdefault(name, value)
+        _join(name, value, into)
     usual = fields.get(USUAL)
     for name, value in usual.items() if isinstance(usual, dict) else ():
         holder, key = _find(into, name)
@@ -201,6 +201,14 @@ def repeat(fields: JsonObject, into: JsonObject) -> None:
         holder, key = _find(into, name)
         if holder is not None and key in holder:
             holder[_snake(key)] = holder.pop(key)
+
+
+def _join(name: str, value: JsonValue, into: JsonObject) -> None:
+    known = into.get(name)
+    if isinstance(known, dict) and isinstance(value, dict):
+        into[name] = {**known, **{key: item for key, item in value.items() if key not in known}}
+    else:
+        into.setdefault(name, value)
 
 
 def _inside(fields: JsonObject, into: JsonObject) -> set[str]:
