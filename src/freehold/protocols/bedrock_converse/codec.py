@@ -12,7 +12,6 @@ from freehold.ir import (
     Count,
     Embed,
     Embeddings,
-    Extra,
     Failure,
     Fields,
     Generate,
@@ -29,7 +28,7 @@ from freehold.ir import (
     write_json,
 )
 from freehold.protocols.aws_errors import decode_aws_error, encode_aws_error
-from freehold.protocols.bedrock_converse.language import LANGUAGE, NAME, repeat
+from freehold.protocols.bedrock_converse.language import LANGUAGE, NAME, ours, repeat
 from freehold.protocols.bedrock_converse.models import (
     read_listing_request,
     read_models,
@@ -184,13 +183,19 @@ def _original_names(request: Request | None) -> Mapping[str, str]:
 # --- Token counts ----------------------------------------------------------------------------------------------------
 
 
+_WHOLE = "invokeModel"
+"""A body of InvokeModel to be counted, in base64: content that only Bedrock can count."""
+
+
 def _read_count_request(body: JsonObject, model: str) -> Count:
     """`{"input": {"converse": …}}`, or `{"input": {"invokeModel": {"body": base64}}}`, whose body stays whole."""
     fields = Fields(body, LANGUAGE)
     outer = Fields(fields.need_object("input"), LANGUAGE, "input")
-    if outer.has("invokeModel"):
-        generate = Generate(origin=NAME, model=model, messages=(), extra=Extra(LANGUAGE, {"messages": []}))
-        fields.put_back("input", outer.mark().fields)
+    if outer.has(_WHOLE):
+        extra = Extra(LANGUAGE, {_WHOLE: outer.take(_WHOLE)})
+        if outer.rest() is not None:
+            fields.put_back("input", outer.mark().fields)
+        generate = Generate(origin=NAME, model=model, messages=(), extra=extra)
         return Count(origin=NAME, generate=generate, extra=fields.rest())
     converse = outer.need_object("converse")
     generate = read_request(converse, model=model, stream=False, path="input.converse")
@@ -201,16 +206,19 @@ def _read_count_request(body: JsonObject, model: str) -> Count:
 
 def _write_count_request(request: Count, dialect: Dialect) -> Encoded[WireRequest]:
     losses = Losses()
-    native = request.origin == NAME
-    encoded = write_body(request.generate, dialect)
-    converse = encoded.value if native else {name: encoded.value[name] for name in encoded.value if name in COUNTED}
-    body: JsonObject = {"input": {"converse": converse}}
-    extra = request.extra
-    husk = extra.fields.get("input") if extra is not None and extra.origin is LANGUAGE else None
-    if isinstance(husk, dict):
-        body["input"] = husk if "invokeModel" in husk else {"converse": converse, **husk}
-    repeat(extra, body, losses, "")
-    return _wire(request.generate.model, "count-tokens", Encoded(body, (*encoded.losses, *losses.done())))
+    whole = (ours(request.generate.extra) or {}).get(_WHOLE)
+    if whole is not None:
+        counted: JsonObject = {_WHOLE: whole}
+    else:
+        encoded = write_body(request.generate, dialect)
+        losses.items.extend(encoded.losses)
+        native = request.origin == NAME
+        known = encoded.value
+        counted = {"converse": known if native else {name: known[name] for name in known if name in COUNTED}}
+    husk = (ours(request.extra) or {}).get("input")
+    body: JsonObject = {"input": {**counted, **husk} if isinstance(husk, dict) else counted}
+    repeat(request.extra, body, losses, "")
+    return _wire(request.generate.model, "count-tokens", Encoded(body, losses.done()))
 
 
 def _read_count(body: JsonObject) -> TokenCount:

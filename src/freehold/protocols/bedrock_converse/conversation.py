@@ -385,7 +385,7 @@ class _Writer:
 
     def _accompany(self, turn: Turn) -> None:
         """A document is refused in a turn without text."""
-        if any("text" in block or "guardContent" in block or "toolResult" in block for block in turn.blocks):
+        if any("text" in block or "guardContent" in block for block in turn.blocks):
             return
         names = [document["name"] for block in turn.blocks if isinstance(document := block.get("document"), dict)]
         if names:

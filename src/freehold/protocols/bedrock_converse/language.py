@@ -13,6 +13,7 @@ _CONTENT = (
     "input",
     "output",
     "promptVariables",
+    "invokeModel",
     # blocks that stay whole
     "text",
     "image",

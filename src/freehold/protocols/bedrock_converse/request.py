@@ -12,6 +12,7 @@ from freehold.protocols.bedrock_converse.language import (
     EMPTY,
     LANGUAGE,
     NAME,
+    SPELLING,
     close_object,
     join_rest,
     open_object,
@@ -46,6 +47,8 @@ COUNTED = frozenset({"messages", "system", "toolConfig", "additionalModelRequest
 _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 
 _MORE = "additionalModelRequestFields"
+
+_NO_MESSAGES = "without messages"
 
 # --- Reading ---------------------------------------------------------------------------------------------------------
 
@@ -105,6 +108,7 @@ def _take_system(fields: Fields) -> tuple[Message, ...]:
 def _take_messages(fields: Fields) -> tuple[Message, ...]:
     if not fields.has("messages"):
         # A prompt from prompt management needs none.
+        fields.put_back(SPELLING, _NO_MESSAGES)
         return ()
     return tuple(
         _read_message(Fields(value, LANGUAGE, f"{fields.at('messages')}[{index}]"))
@@ -174,7 +178,7 @@ def _write_native(request: Generate, losses: Losses) -> JsonObject:
         repeat(message.extra, turn, losses, path)
         messages.append(turn)
     said = ours(request.extra) or {}
-    if messages or not ("messages" in said or "promptVariables" in said):
+    if messages or said.get(SPELLING) != _NO_MESSAGES:
         body["messages"] = messages
     if system:
         body["system"] = system

@@ -15,8 +15,8 @@ CHUNK = "chunk"
 """The event type of every frame that holds a part of the answer."""
 
 
-def open_chunk(frame: Frame) -> tuple[JsonObject, JsonObject]:
-    """The model's JSON, and what else the envelope holds (padding). Raises CallerError for garbage."""
+def open_envelope(frame: Frame) -> tuple[bytes, JsonObject]:
+    """The model's JSON as bytes, and what else the envelope holds (padding). Raises CallerError for garbage."""
     outer = parse_json(frame.data)
     data = outer.get("bytes") if isinstance(outer, dict) else None
     if not isinstance(outer, dict) or not isinstance(data, str):
@@ -25,11 +25,22 @@ def open_chunk(frame: Frame) -> tuple[JsonObject, JsonObject]:
         payload = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
         raise CallerError("the bytes of a chunk are not base64") from None
+    del outer["bytes"]
+    return payload, outer
+
+
+def open_chunk(frame: Frame) -> tuple[JsonObject, JsonObject]:
+    """The same with the model's JSON parsed."""
+    payload, beside = open_envelope(frame)
+    return read_payload(payload), beside
+
+
+def read_payload(payload: bytes) -> JsonObject:
+    """A model's JSON. Raises CallerError if it is no object."""
     value = parse_json(payload)
     if not isinstance(value, dict):
         raise CallerError("a chunk is not a JSON object")
-    del outer["bytes"]
-    return value, outer
+    return value
 
 
 def close_chunk(payload: bytes, beside: JsonObject | None = None) -> Frame:

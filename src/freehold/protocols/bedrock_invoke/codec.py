@@ -74,7 +74,7 @@ class BedrockInvoke:
     def __init__(self, *, anthropic: Codec, chat: Codec, converse: Codec) -> None:
         """The codecs whose bodies Claude, chat models and Nova take here."""
         families: list[Family] = [
-            Delegated("anthropic", anthropic, Anthropic()),
+            Delegated("anthropic", anthropic, Anthropic(), signs=True),
             Delegated("chat", chat, Chat()),
             Delegated("nova", converse, Nova()),
             *(Completion(form) for form in FORMS),

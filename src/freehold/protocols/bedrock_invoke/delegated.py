@@ -30,6 +30,7 @@ from freehold.ir import (
     Response,
     ResponseEnd,
     ResponseStart,
+    TextDelta,
     Usage,
     UsageDelta,
     write_json,
@@ -41,13 +42,14 @@ from freehold.protocols.bedrock_invoke.chunks import (
     as_object,
     close_chunk,
     in_order,
-    open_chunk,
+    open_envelope,
     order_of,
     read_metrics,
+    read_payload,
     take_amazon,
     write_metrics,
 )
-from freehold.protocols.bedrock_invoke.language import NAME, family_language, said
+from freehold.protocols.bedrock_invoke.language import AMAZON, NAME, family_language, said
 from freehold.protocols.codec import (
     Codec,
     Dialect,
@@ -59,6 +61,8 @@ from freehold.protocols.codec import (
     WireRequest,
     WireResponse,
 )
+
+_AMAZON = AMAZON.encode()
 
 
 class Manner(Protocol):
@@ -92,15 +96,17 @@ class Manner(Protocol):
         """A frame of the other protocol as a chunk; None for one that Bedrock does not send."""
         ...
 
-    def usual_order(self, chunk: JsonObject) -> bool:
-        """Whether the other codec writes the members in this order anyway."""
+    def plain_frame(self, payload: bytes) -> Frame | None:
+        """A chunk as a frame without a look inside; None if its members stand in an order that has to be kept."""
         ...
 
 
 class Delegated:
     """A family whose bodies another codec reads and writes."""
 
-    def __init__(self, name: str, codec: Codec, manner: Manner) -> None:
+    def __init__(self, name: str, codec: Codec, manner: Manner, *, signs: bool = False) -> None:
+        """`signs`: the models sign their thoughts, and what they signed belongs to InvokeModel."""
+        self.signer = codec.name if signs else ""
         self.name = name
         self.codec = codec
         self.manner = manner
@@ -117,12 +123,12 @@ class Delegated:
             raise CallerError("the body does not ask for an answer")
         if request.headers is not None:
             own = {**request.headers.fields, **own}
-        return rename_proofs(request, self.codec.name, NAME), own
+        return rename_proofs(request, self.signer, NAME), own
 
     def write_request(self, request: Generate, own: JsonObject | None, dialect: Dialect) -> Encoded[JsonObject]:
         """The other codec's body in Bedrock's dress."""
         losses = Losses()
-        inner = msgspec.structs.replace(rename_proofs(request, NAME, self.codec.name), headers=None)
+        inner = msgspec.structs.replace(rename_proofs(request, NAME, self.signer), headers=None)
         encoded = self.codec.encode_request(inner, self.manner.dialect(dialect, request.model))
         body = self.manner.dress(as_object(encoded.value.body), request, own, losses)
         return Encoded(body, (*encoded.losses, *losses.done()))
@@ -134,11 +140,11 @@ class Delegated:
         result = self.codec.decode_response(wire, request)
         if not isinstance(result, Response):
             raise CallerError("the answer is not a generated one")
-        return _rename_answer(result, self.codec.name, NAME)
+        return _rename_answer(result, self.signer, NAME)
 
     def write_response(self, response: Response, stamp: Stamp, request: Generate | None) -> Encoded[JsonObject]:
         """The other codec's body, without what only that protocol's answers hold."""
-        answer = _rename_answer(response, NAME, self.codec.name)
+        answer = _rename_answer(response, NAME, self.signer)
         encoded = self.codec.encode_response(answer, stamp, request)
         body = as_object(encoded.value.body)
         own = response.origin == self.codec.name
@@ -154,11 +160,13 @@ class Delegated:
 
 
 # --- Proofs ---------------------------------------------------------------------------------------------------------
-# A proof that came through InvokeModel belongs to InvokeModel, whichever language its body is in.
+# What a model signed through InvokeModel belongs to InvokeModel, whichever language its body is in.
 
 
 def rename_proofs(request: Generate, old: str, new: str) -> Generate:
     """The request with proofs of one language given to another."""
+    if not old or not new:
+        return request
     if not any(_has_proof(part, old) for message in request.messages for part in message.parts):
         return request
     messages = tuple(
@@ -169,6 +177,8 @@ def rename_proofs(request: Generate, old: str, new: str) -> Generate:
 
 
 def _rename_answer(response: Response, old: str, new: str) -> Response:
+    if not old or not new:
+        return response
     if not any(_has_proof(part, old) for choice in response.choices for part in choice.parts):
         return response
     choices = tuple(
@@ -193,6 +203,8 @@ def _renamed(part: Part, old: str, new: str) -> Part:
 
 
 def _rename_event(event: Event, old: str, new: str) -> Event:
+    if not old or not new:
+        return event
     match event:
         case ProofDelta() if event.proof.origin == old:
             return msgspec.structs.replace(event, proof=Proof(origin=new, value=event.proof.value))
@@ -230,12 +242,16 @@ class DelegatedDecoder:
         if frame.event != CHUNK:
             return [Pulse(rest=Extra(language, {"frame": frame.event, "value": frame.data.decode(errors="replace")}))]
         try:
-            value, envelope = open_chunk(frame)
+            payload, envelope = open_envelope(frame)
+            plain = None if _AMAZON in payload else self._family.manner.plain_frame(payload)
+            value = read_payload(payload) if plain is None else None
         except CallerError as error:
             self._done = True
             problem = f"the provider's stream could not be understood: {error.message}"
             return [ErrorEnd(failure=broken_stream(problem, language))]
-        return self._read(value, envelope)
+        if plain is not None:
+            return self._finish(self._feed_inner(plain), envelope)
+        return self._read(value or {}, envelope)
 
     def close(self) -> list[Event]:
         """As the other protocol ends; what is missing is an error there, too."""
@@ -245,27 +261,35 @@ class DelegatedDecoder:
         return self._inner.close()
 
     def _read(self, value: JsonObject, envelope: JsonObject) -> list[Event]:
-        manner, name = self._family.manner, self._family.codec.name
-        order = None if manner.usual_order(value) else order_of(value)
+        envelope["order"] = order_of(value)
         amazon = take_amazon(value)
         events: list[Event] = []
         if value or not amazon:
-            events = [_rename_event(event, name, NAME) for event in self._inner.feed(manner.to_frame(value))]
+            events = self._feed_inner(self._family.manner.to_frame(value))
         usage = read_metrics(amazon)
-        self._counted = self._counted or any(isinstance(event, UsageDelta) for event in events)
         if usage is not None and not self._counted:
             events.insert(0, UsageDelta(usage=usage))
         if amazon:
             envelope["amazon"] = amazon
-        if order is not None:
-            envelope["order"] = order
+        return self._finish(events, envelope)
+
+    def _feed_inner(self, frame: Frame) -> list[Event]:
+        events = self._inner.feed(frame)
+        for place, event in enumerate(events):
+            if isinstance(event, UsageDelta):
+                self._counted = True
+            elif not isinstance(event, TextDelta):
+                events[place] = _rename_event(event, self._family.signer, NAME)
+        return events
+
+    def _finish(self, events: list[Event], envelope: JsonObject) -> list[Event]:
         if not self._started or envelope:
             self._started = True
             pulse = Pulse(rest=Extra(self._family.language, envelope))
             # Other encoders look at the first event for what rode along; only an end must stay the last.
             at_end = not events or not isinstance(events[-1], ResponseEnd | ErrorEnd)
             events.insert(len(events) if at_end else 0, pulse)
-        self._done = bool(events) and isinstance(events[-1], ErrorEnd)
+        self._done = bool(events) and isinstance(events[-1], ResponseEnd | ErrorEnd)
         return events
 
 
@@ -314,8 +338,8 @@ class DelegatedEncoder:
                 self._usage = merge_usage(self._usage, event.response.usage)
 
     def _payloads(self, events: Sequence[Event]) -> list[bytes]:
-        name = self._family.codec.name
-        renamed = [_rename_event(event, NAME, name) for event in events]
+        signer = self._family.signer
+        renamed = [event if type(event) is TextDelta else _rename_event(event, NAME, signer) for event in events]
         payloads = [self._family.manner.from_frame(frame) for frame in self._inner.feed(renamed)]
         return [payload for payload in payloads if payload is not None]
 

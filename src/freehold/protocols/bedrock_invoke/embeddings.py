@@ -202,7 +202,7 @@ class CohereEmbeddings:
                 raise Unsupported(f"{request.model} takes texts only")
             body["texts"] = cast("JsonValue", list(request.inputs))
         if request.purpose is not None or own is None:
-            purpose = request.purpose or "search_document"
+            purpose = "search_document" if request.purpose is None else request.purpose
             body["input_type"] = _PURPOSES.get(purpose, purpose)
         if request.dimensions is not None:
             body["output_dimension"] = request.dimensions

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from freehold.ir import Generate, JsonObject, JsonValue, Losses, write_json
 from freehold.protocols.codec import Dialect, Frame
 
@@ -29,6 +31,11 @@ BETAS = frozenset(
     }
 )
 """Betas that Bedrock's documentation of Claude lists; it refuses a request with any other."""
+
+
+_ANTHROPIC_DELTA = re.compile(rb'\{"type":"content_block_delta","index":\d+,"delta":\{"type":"')
+_CONVERSE_DELTA = re.compile(rb'(?s)\{"contentBlockIndex":(\d+),"delta":(\{.*\})\}')
+_NOVA_DELTA = re.compile(rb'(?s)\{"contentBlockDelta":\{"delta":\{.*\},"contentBlockIndex":\d+\}\}')
 
 
 def _take(body: JsonObject, names: tuple[str, ...]) -> tuple[JsonObject, JsonObject]:
@@ -89,15 +96,11 @@ class Anthropic:
         """Its data."""
         return frame.data
 
-    def usual_order(self, chunk: JsonObject) -> bool:
-        """Deltas and stops are written as they always come."""
-        match chunk:
-            case {"type": "content_block_delta", "delta": dict(delta)} if len(delta) == 2:
-                return [*chunk] == ["type", "index", "delta"] and next(iter(delta)) == "type"
-            case {"type": "content_block_stop"}:
-                return [*chunk] == ["type", "index"]
-            case _:
-                return False
+    def plain_frame(self, payload: bytes) -> Frame | None:
+        """Deltas are written as they always come."""
+        if _ANTHROPIC_DELTA.match(payload):
+            return Frame(event="content_block_delta", data=payload)
+        return None
 
 
 def _betas(request: Generate, losses: Losses) -> list[JsonValue]:
@@ -149,9 +152,9 @@ class Chat:
         """All but `[DONE]`, which is a habit of server-sent events."""
         return None if frame.data == b"[DONE]" else frame.data
 
-    def usual_order(self, chunk: JsonObject) -> bool:  # noqa: ARG002 -- the manner's contract
-        """Servers differ."""
-        return False
+    def plain_frame(self, payload: bytes) -> Frame | None:
+        """The other codec keeps the order of a chunk's members, but for the usage, which it writes last."""
+        return None if b'"usage"' in payload else Frame(data=payload)
 
 
 class Nova:
@@ -214,11 +217,16 @@ class Nova:
         return Frame(event="", data=write_json(chunk))
 
     def from_frame(self, frame: Frame) -> bytes | None:
-        """The reverse."""
+        """The reverse; Nova puts a delta's index last."""
         if not frame.event:
             return frame.data
-        return b'{"' + frame.event.encode() + b'":' + frame.data + b"}"
+        delta = _CONVERSE_DELTA.fullmatch(frame.data)
+        if delta is not None and frame.event == "contentBlockDelta":
+            return b'{"contentBlockDelta":{"delta":%b,"contentBlockIndex":%b}}' % (delta[2], delta[1])
+        return b'{"%b":%b}' % (frame.event.encode(), frame.data)
 
-    def usual_order(self, chunk: JsonObject) -> bool:  # noqa: ARG002 -- the manner's contract
-        """Nova puts the index last."""
-        return False
+    def plain_frame(self, payload: bytes) -> Frame | None:
+        """Deltas are written as they always come."""
+        if _NOVA_DELTA.fullmatch(payload):
+            return Frame(event="contentBlockDelta", data=payload[len(b'{"contentBlockDelta":') : -1])
+        return None

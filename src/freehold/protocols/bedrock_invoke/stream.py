@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 from freehold.errors import CallerError
 from freehold.ir import (
@@ -234,17 +233,18 @@ class CompletionEncoder:
         left = rest.get(_CHUNK)
         if not isinstance(left, dict):
             return []
-        chunk = cast("JsonObject", _copy(left))
-        rows, form = rows_of(chunk, self._form)
+        rows, form = rows_of(left, self._form)
         for event in events:
             if isinstance(event, TextDelta):
                 for position, row in enumerate(rows):
                     if row.get("index", position) == event.choice:
                         put_text(row, form.text, event.text)
                 if self._form.name == "text":
-                    _put_copies(chunk, event.text)
-        beside = {name: value for name, value in rest.items() if name != _CHUNK}
-        return [close_chunk(write_json(chunk), beside)]
+                    _put_copies(left, event.text)
+        payload = write_json(left)
+        # The event is not ours to change: its chunk is blank again, as others may read it.
+        _blank(left, self._form)
+        return [close_chunk(payload, {name: value for name, value in rest.items() if name != _CHUNK})]
 
     def _say(self, event: Event, frames: list[Frame]) -> None:
         """One event of another language."""
@@ -311,10 +311,3 @@ class CompletionEncoder:
         finish = self._finish or finish_word(self._form, "stop")
         chunk = self._form.chunk("", finish, self._usage, self._stamp)
         return close_chunk(write_json({**chunk, **write_metrics(self._usage)}))
-
-
-def _copy(value: JsonValue) -> JsonValue:
-    """A copy that may be changed."""
-    if isinstance(value, dict):
-        return {name: _copy(item) for name, item in value.items()}
-    return [_copy(item) for item in value] if isinstance(value, list) else value
