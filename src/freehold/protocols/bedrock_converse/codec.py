@@ -12,6 +12,7 @@ from freehold.ir import (
     Count,
     Embed,
     Embeddings,
+    Extra,
     Failure,
     Fields,
     Generate,
