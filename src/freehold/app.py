@@ -12,6 +12,7 @@ import ssl
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
+from ipaddress import ip_network
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -116,7 +117,12 @@ class Service:
         )
         folder = spool_folder(config)
         try:
-            self.spool = Spool(folder, rotate_bytes=config.ledger.rotate_size)
+            self.spool = Spool(
+                folder,
+                rotate_bytes=config.ledger.rotate_size,
+                rotate_seconds=config.ledger.rotate_age,
+                max_bytes=config.ledger.max_size,
+            )
         except OSError as error:
             raise ConfigError(f"[ledger] directory {folder}: {error.strerror}; name one that can be written") from None
         self._stack.callback(self.spool.close)
@@ -176,6 +182,7 @@ class Service:
                 public_hosts=config.server.public_hosts,
             ),
             body_limit=config.limits.body,
+            proxies=tuple(ip_network(network) for network in config.server.trusted_proxies),
             exchange_timeout=config.limits.exchange_timeout,
             serve_unrecorded=config.ledger.on_full == "serve",
         )

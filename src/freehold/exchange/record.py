@@ -7,6 +7,7 @@ disk every 100 ms, so power loss costs at most that.  A spool that can not be wr
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -90,11 +91,24 @@ class Spool:
 
     _MAX_PENDING = 10_000
 
-    def __init__(self, folder: Path, *, writer: str = "0", rotate_bytes: int = 64 * 1024 * 1024) -> None:
-        """Raises OSError if the folder can not be made or written."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        writer: str = "0",
+        rotate_bytes: int = 64 * 1024 * 1024,
+        rotate_seconds: float = 86400.0,
+        max_bytes: int = 4 * 1024 * 1024 * 1024,
+    ) -> None:
+        """A new file is begun at either size or age; at `max_bytes` of all files together the spool counts as full.
+
+        Raises OSError if the folder can not be made or written.
+        """
         self.folder = folder
         self.failed: str | None = None
         self._rotate_bytes = rotate_bytes
+        self._rotate_seconds = rotate_seconds
+        self._max_bytes = max_bytes
         self._pending: list[bytes] = []
         self._dirty = False
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -105,6 +119,8 @@ class Spool:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         file = os.open(self._path, flags, 0o600)
         self._size = os.fstat(file).st_size
+        self._begun = time.monotonic()
+        self._others = sum(path.stat().st_size for path in self.folder.glob("exchanges*.jsonl") if path != self._path)
         self._end_line(file)
         return file
 
@@ -133,15 +149,23 @@ class Spool:
                 self._pending.append(row)
 
     def _put(self, row: bytes) -> None:
+        if self._others + self._size + len(row) > self._max_bytes:
+            self._recount()
         written = os.write(self._file, row)
         if written != len(row):
             # A full disk may take half a row: cut it off again, so that the next attempt starts on a clean line.
             os.ftruncate(self._file, self._size)
-            raise OSError(28, "no space left on device")
+            raise OSError(errno.ENOSPC, "no space left on device")
         self._size += written
         self._dirty = True
-        if self._size >= self._rotate_bytes:
+        if self._size >= self._rotate_bytes or time.monotonic() - self._begun >= self._rotate_seconds:
             self._rotate()
+
+    def _recount(self) -> None:
+        """Look whether older files have been taken away since. Raises OSError while the spool is full."""
+        self._others = sum(path.stat().st_size for path in self.folder.glob("exchanges*.jsonl") if path != self._path)
+        if self._others + self._size >= self._max_bytes:
+            raise OSError(errno.ENOSPC, "the spool is full ([ledger] max_size); move its older files away")
 
     def _flush(self) -> None:
         while self._pending:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import TYPE_CHECKING, cast, get_args
 
 import msgspec
@@ -39,6 +40,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     names: Names
     authenticator: Authenticator
     body_limit: int
+    proxies: tuple[IPv4Network | IPv6Network, ...]
     exchange_timeout: float
     serve_unrecorded: bool
 
@@ -105,7 +107,7 @@ class Gateway:
             path=incoming.path,
             query=incoming.query,
             headers=incoming.headers,
-            peer=incoming.client,
+            peer=peer_of(incoming, serving.proxies),
             now=now,
             table=self._keys(),
         )
@@ -199,6 +201,27 @@ class Gateway:
         error = FreeholdError("too many open exchanges; try again shortly", code="too_many_streams", kind="unavailable")
         wire = codec.encode_error(failure_of(error), self._stamp())
         return wire.status, [*wire.headers, ("retry-after", "1")], wire.body
+
+
+def peer_of(incoming: Incoming, proxies: tuple[IPv4Network | IPv6Network, ...]) -> str:
+    """Who really asks: behind a trusted proxy, the last address in `X-Forwarded-For` that is no trusted proxy."""
+    peer = incoming.client
+    if not proxies or not _within(peer, proxies):
+        return peer
+    forwarded = ",".join(value for name, value in incoming.headers if name == "x-forwarded-for")
+    for address in reversed([item.strip() for item in forwarded.split(",") if item.strip()]):
+        peer = address
+        if not _within(address, proxies):
+            break
+    return peer
+
+
+def _within(address: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    return any(found in network for network in networks)
 
 
 def _cancel(task: asyncio.Task[object]) -> None:
