@@ -192,7 +192,7 @@ def _read_count_request(body: JsonObject, model: str) -> Count:
     """`{"input": {"converse": …}}`, or `{"input": {"invokeModel": {"body": base64}}}`, whose body stays whole."""
     fields = Fields(body, LANGUAGE)
     outer = Fields(fields.need_object("input"), LANGUAGE, "input")
-    if outer.has(_WHOLE):
+    if outer.peek(_WHOLE) is not None:
         extra = Extra(LANGUAGE, {_WHOLE: outer.take(_WHOLE)})
         if outer.rest() is not None:
             fields.put_back("input", outer.mark().fields)

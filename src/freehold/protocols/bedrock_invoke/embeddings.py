@@ -280,7 +280,8 @@ class NovaEmbeddings:
             words["value"] = _single_text(request, losses)
         known["text"] = words
         if request.purpose is not None or own is None:
-            known["embeddingPurpose"] = _NOVA_PURPOSES.get(request.purpose or "", request.purpose or "GENERIC_INDEX")
+            purpose = "GENERIC_INDEX" if request.purpose is None else request.purpose
+            known["embeddingPurpose"] = _NOVA_PURPOSES.get(purpose, purpose)
         if request.dimensions is not None:
             known["embeddingDimension"] = request.dimensions
         body: JsonObject = {"taskType": "SINGLE_EMBEDDING", "singleEmbeddingParams": known}

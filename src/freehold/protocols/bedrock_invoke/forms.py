@@ -111,7 +111,7 @@ def _text_answer(text: str, finish: JsonValue, usage: Usage, stamp: Stamp) -> Js
     }
 
 
-def _text_chunk(text: str, finish: JsonValue, usage: Usage, stamp: Stamp) -> JsonObject:  # noqa: ARG001 -- Written
+def _text_chunk(text: str, finish: JsonValue, usage: Usage, stamp: Stamp) -> JsonObject:  # noqa: ARG001 -- every writer is given all of it
     return {
         "id": f"cmpl-{stamp.id}",
         "object": "text_completion",
@@ -159,7 +159,7 @@ TEXT = Form(
 # --- The vendors' ---------------------------------------------------------------------------------------------------
 
 
-def _llama(text: str, finish: JsonValue, usage: Usage, stamp: Stamp) -> JsonObject:  # noqa: ARG001 -- Written
+def _llama(text: str, finish: JsonValue, usage: Usage, stamp: Stamp) -> JsonObject:  # noqa: ARG001 -- every writer is given all of it
     return {
         "generation": text,
         "prompt_token_count": usage.input_tokens,
@@ -182,7 +182,7 @@ LLAMA = Form(
 )
 
 
-def _mistral(text: str, finish: JsonValue, usage: Usage, stamp: Stamp) -> JsonObject:  # noqa: ARG001 -- Written
+def _mistral(text: str, finish: JsonValue, usage: Usage, stamp: Stamp) -> JsonObject:  # noqa: ARG001 -- every writer is given all of it
     return {"outputs": [{"text": text, "stop_reason": finish}]}
 
 
@@ -199,12 +199,12 @@ MISTRAL = Form(
 )
 
 
-def _titan_answer(text: str, finish: JsonValue, usage: Usage, stamp: Stamp) -> JsonObject:  # noqa: ARG001 -- Written
+def _titan_answer(text: str, finish: JsonValue, usage: Usage, stamp: Stamp) -> JsonObject:  # noqa: ARG001 -- every writer is given all of it
     row: JsonObject = {"tokenCount": usage.output_tokens or 0, "outputText": text, "completionReason": finish}
     return {"inputTextTokenCount": usage.input_tokens or 0, "results": [row]}
 
 
-def _titan_chunk(text: str, finish: JsonValue, usage: Usage, stamp: Stamp) -> JsonObject:  # noqa: ARG001 -- Written
+def _titan_chunk(text: str, finish: JsonValue, usage: Usage, stamp: Stamp) -> JsonObject:  # noqa: ARG001 -- every writer is given all of it
     return {
         "outputText": text,
         "index": 0,
@@ -256,7 +256,7 @@ TITAN = Form(
 )
 
 
-def _claude(text: str, finish: JsonValue, usage: Usage, stamp: Stamp) -> JsonObject:  # noqa: ARG001 -- Written
+def _claude(text: str, finish: JsonValue, usage: Usage, stamp: Stamp) -> JsonObject:  # noqa: ARG001 -- every writer is given all of it
     stop = "\n\nHuman:" if finish == "stop_sequence" else None
     return {"type": "completion", "completion": text, "stop_reason": finish, "stop": stop}
 
@@ -279,7 +279,7 @@ CLAUDE = Form(
 )
 
 
-def _cohere_answer(text: str, finish: JsonValue, usage: Usage, stamp: Stamp) -> JsonObject:  # noqa: ARG001 -- Written
+def _cohere_answer(text: str, finish: JsonValue, usage: Usage, stamp: Stamp) -> JsonObject:  # noqa: ARG001 -- every writer is given all of it
     return {
         "generations": [{"finish_reason": finish, "id": f"{stamp.id}-0", "text": text}],
         "id": stamp.id,
@@ -287,7 +287,7 @@ def _cohere_answer(text: str, finish: JsonValue, usage: Usage, stamp: Stamp) -> 
     }
 
 
-def _cohere_chunk(text: str, finish: JsonValue, usage: Usage, stamp: Stamp) -> JsonObject:  # noqa: ARG001 -- Written
+def _cohere_chunk(text: str, finish: JsonValue, usage: Usage, stamp: Stamp) -> JsonObject:  # noqa: ARG001 -- every writer is given all of it
     if finish is None:
         return {"is_finished": False, "text": text}
     return {"finish_reason": finish, "is_finished": True}
@@ -331,7 +331,7 @@ COHERE = Form(
 )
 
 
-def _command_answer(text: str, finish: JsonValue, usage: Usage, stamp: Stamp) -> JsonObject:  # noqa: ARG001 -- Written
+def _command_answer(text: str, finish: JsonValue, usage: Usage, stamp: Stamp) -> JsonObject:  # noqa: ARG001 -- every writer is given all of it
     return {
         "response_id": stamp.id,
         "text": text,
@@ -341,7 +341,7 @@ def _command_answer(text: str, finish: JsonValue, usage: Usage, stamp: Stamp) ->
     }
 
 
-def _command_chunk(text: str, finish: JsonValue, usage: Usage, stamp: Stamp) -> JsonObject:  # noqa: ARG001 -- Written
+def _command_chunk(text: str, finish: JsonValue, usage: Usage, stamp: Stamp) -> JsonObject:  # noqa: ARG001 -- every writer is given all of it
     if finish is None:
         return {"is_finished": False, "event_type": "text-generation", "text": text}
     end: JsonObject = {"response_id": stamp.id, "generation_id": f"{stamp.id}-0", "finish_reason": finish}
@@ -369,7 +369,7 @@ COMMAND_R = Form(
 )
 
 
-def _jurassic(text: str, finish: JsonValue, usage: Usage, stamp: Stamp) -> JsonObject:  # noqa: ARG001 -- Written
+def _jurassic(text: str, finish: JsonValue, usage: Usage, stamp: Stamp) -> JsonObject:  # noqa: ARG001 -- every writer is given all of it
     row: JsonObject = {"data": {"text": text, "tokens": []}, "finishReason": {"reason": finish}}
     return {"id": stamp.id, "prompt": {"text": "", "tokens": []}, "completions": [row]}
 

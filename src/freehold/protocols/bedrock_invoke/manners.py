@@ -58,8 +58,9 @@ class Anthropic:
         return "/v1/messages"
 
     def undress(self, body: JsonObject, model: str, *, stream: bool) -> tuple[JsonObject, JsonObject]:
-        """With the model and whether it streams."""
+        """With the model and whether it streams; the version and betas are Bedrock's, Anthropic refuses them here."""
         bare, own = _take(body, ("model", "stream"))
+        own |= {name: bare.pop(name) for name in ("anthropic_version", "anthropic_beta") if name in bare}
         bare["model"] = model
         if stream:
             bare["stream"] = True
