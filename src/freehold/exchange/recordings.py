@@ -51,8 +51,8 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     source: dict[str, msgspec.Raw] = {}
 
     def wire_request(self) -> WireRequest | None:
-        """The request as a codec reads it; None where only the response was recorded."""
-        if self.request is None:
+        """The request as a codec reads it; None where only the response was recorded, or the body was not."""
+        if self.request is None or (self.request.method == "POST" and bytes(self.request.body) == b"null"):
             return None
         path, _, query = self.request.path.partition("?")
         body = b"" if bytes(self.request.body) == b"null" else _compact(self.request.body)
@@ -84,9 +84,12 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _compact(value: msgspec.Raw) -> bytes:
-    """Recorded JSON without the white space of the file it stands in; nothing stays nothing."""
+    """Recorded JSON without the white space of the file it stands in; a string is text that was no JSON."""
     text = bytes(value)
-    return write_json(parse_json(text)) if text else b""
+    if not text:
+        return b""
+    parsed = parse_json(text)
+    return parsed.encode() if isinstance(parsed, str) else write_json(parsed)
 
 
 def _headers(headers: dict[str, str]) -> Headers:

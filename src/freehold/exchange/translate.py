@@ -9,7 +9,7 @@ import msgspec
 
 from freehold.errors import CallerError, FreeholdError
 from freehold.exchange.recordings import Recording
-from freehold.ir import Event, Failure, Generate, Loss, Request, Result, parse_json
+from freehold.ir import ErrorEnd, Event, Failure, Generate, Loss, Request, Result, parse_json
 from freehold.protocols.codec import Codec, Frame, Framing, Stamp, Unsupported, WireRequest, WireResponse
 from freehold.protocols.spellings import first_difference, same_frames, same_text
 from freehold.transport.framing import frame_parser, frame_writer
@@ -61,10 +61,14 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class _Stream(msgspec.Struct, frozen=True):
-    """A recorded stream, decoded: its frames, and the events of each."""
+    """A recorded stream, decoded: its frames, the events of each, and what its end meant.
+
+    A recording may break off. That is an error for whoever is told the answer, but no frame that was recorded.
+    """
 
     frames: list[Frame]
     batches: list[list[Event]]
+    last: list[Event]
 
 
 _Decoded = Result | Failure | _Stream
@@ -84,11 +88,10 @@ def translate(recording: Recording, source: Codec | None, targets: Mapping[str, 
             yield from _unsupported(recording, targets, str(error), source.name)
             return
         except CallerError as error:
-            if recording.response is None or recording.response.status < 400:
-                yield from _errors(recording, "request", source, targets, error)
-            # The provider refused it, too: the request is as wrong for us as it was for them.
-            else:
-                yield from _errors(recording, "request", source, targets, error, status="unsupported")
+            # No JSON at all was recorded, or the provider refused it, too: nothing that a codec could have read.
+            refused = recording.response is not None and recording.response.status >= 400
+            status: Status = "unsupported" if refused or error.code == "invalid_json" else "error"
+            yield from _errors(recording, "request", source, targets, error, status=status)
         if asked is not None:
             for target in targets.values():
                 yield _request_row(recording, source, target, wire, asked)
@@ -246,9 +249,7 @@ def _decode_response(recording: Recording, source: Codec, answer: WireResponse, 
     parser = frame_parser(framing)
     frames = [*parser.feed(answer.body), *parser.close()]
     decoder = source.decoder(asked)
-    batches = [decoder.feed(frame) for frame in frames]
-    batches.append(decoder.close())
-    return _Stream(frames, batches)
+    return _Stream(frames, [decoder.feed(frame) for frame in frames], decoder.close())
 
 
 def _response_row(
@@ -268,7 +269,7 @@ def _response_row(
         status: Status = "equal"
         message: str | None = None
         if isinstance(decoded, _Stream):
-            frames, losses = _encode_stream(target, decoded, stamp, asked)
+            frames, losses = _encode_stream(target, decoded, stamp, asked, own=own)
             body = _write_frames(target, frames, recording, answer, asked, own=own)
             if own:
                 status, message = _compare_streams(decoded.frames, frames, answer.body, body)
@@ -301,10 +302,13 @@ def _response_row(
 
 
 def _encode_stream(
-    target: Codec, stream: _Stream, stamp: Stamp, asked: Request | None
+    target: Codec, stream: _Stream, stamp: Stamp, asked: Request | None, *, own: bool
 ) -> tuple[list[Frame], tuple[Loss, ...]]:
     encoder = target.encoder(stamp, asked)
-    frames = [frame for batch in stream.batches for frame in encoder.feed(batch)]
+    batches = [*stream.batches, stream.last]
+    if own and any(isinstance(event, ErrorEnd) for event in stream.last):
+        batches.pop()
+    frames = [frame for batch in batches for frame in encoder.feed(batch)]
     return frames, tuple(encoder.losses)
 
 
