@@ -151,6 +151,14 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "Send the medium inline, or by an address on the public internet.",
     ),
     _entry(
+        "media_not_fetched",
+        "caller",
+        400,
+        "The target takes the medium only inline, its host is one of `[fetch] allow`, and it could not be had from "
+        "there: the message says why.",
+        "Send the medium inline, or by an address that answers 200 within `[fetch] timeout` and `[fetch] size`.",
+    ),
+    _entry(
         "invalid_url",
         "caller",
         400,
@@ -417,10 +425,12 @@ ENTRIES: Final[tuple[Entry, ...]] = (
 
 _HEAD: Final = """# Errors
 
-Every error of Freehold's own carries one of these codes. Codes are stable; messages are for people and may change. An
-error is said in the caller's protocol: `error.code` in OpenAI's and Azure's bodies; Anthropic's and Google's bodies
-have no place for a code and carry the message alone; Bedrock's SDKs read the type from `x-amzn-errortype`. The code of
-every exchange that failed stands on its [record](exchange-record.md) in `error`.
+Every error of Freehold's own carries one of these codes. Codes are stable; messages are for people and may change.
+
+An error is said in the caller's protocol: OpenAI's and Azure's bodies hold the code as `error.code`, Google's in
+capitals as the `reason` in `error.details`; Anthropic's bodies have no place for it, and Bedrock's SDKs read an error's
+type from `x-amzn-errortype`. The code of every exchange that failed stands on its [record](exchange-record.md) in
+`error`.
 
 A provider's own error keeps the provider's code, so a code that is not on this page is the provider's.
 
