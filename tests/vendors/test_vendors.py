@@ -1,0 +1,106 @@
+"""Every translation of every recording, held against types that the vendors wrote."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from freehold.errors import FreeholdError
+from freehold.exchange.recordings import Recording
+from freehold.exchange.translate import Row, stream_framing, translate
+from freehold.ir import Count, Embed, Generate, ListModels, Request
+from freehold.protocols.codec import Codec, Operation, Unsupported
+from freehold.protocols.registry import CODECS, codec_of_recording
+from tests.laws.recordings import NAMES, recording
+from tests.vendors.judgement import (
+    answer_problems,
+    error_problems,
+    form_of_answer,
+    form_of_request,
+    request_problems,
+    stream_problems,
+)
+from tests.vendors.typed import Problem
+
+SAME_ERRORS = ({"openai-chat", "openai-responses", "openai-embeddings", "azure-openai"}, {"bedrock-converse", "bedrock-invoke"})
+"""Protocols with one form of error, in which a vendor's own words stay as they are."""
+
+SAME_FORM = ({"converse", "nova"},)
+"""Forms of one language: what rides along in one of them is at home in the other."""
+
+
+@cache
+def asked(name: str) -> Request | None:
+    """The recorded request, where there is one that can be read."""
+    exchange = recording(name)
+    source = codec_of_recording(exchange.protocol, exchange.wire)
+    wire = exchange.wire_request()
+    if source is None or wire is None:
+        return None
+    try:
+        return source.decode_request(wire)
+    except (FreeholdError, Unsupported):
+        return None
+
+
+def operation_of(exchange: Recording, request: Request | None) -> Operation:
+    """What was asked for; the wire's name says it where the request was not recorded."""
+    match request:
+        case Generate():
+            return "generate"
+        case Embed():
+            return "embed"
+        case Count():
+            return "count"
+        case ListModels():
+            return "list"
+        case None:
+            names: dict[str, Operation] = {"embeddings": "embed", "tokens": "count", "models": "list"}
+            return names.get(exchange.wire.rpartition("-")[2], "generate")
+
+
+def found_in_request(exchange: Recording, row: Row, operation: Operation) -> list[Problem]:
+    wire = exchange.wire_request()
+    assert wire is not None
+    assert row.body is not None
+    own = form_of_request(row.source, wire.body, operation)
+    if _same(own, form_of_request(row.target, row.body, operation)):
+        return []
+    return request_problems(row.target, row.body, operation)
+
+
+def found_in_answer(exchange: Recording, source: Codec, row: Row, request: Request | None) -> list[Problem]:
+    answer = exchange.wire_response()
+    assert answer is not None
+    assert row.body is not None
+    if answer.status >= 400:
+        same = any({row.source, row.target} <= family for family in SAME_ERRORS)
+        return [] if same else error_problems(row.target, row.body)
+    if _same(form_of_answer(row.source, answer.body), form_of_answer(row.target, row.body)):
+        return []
+    if stream_framing(exchange, source, answer, request) is not None:
+        return stream_problems(row.target, row.body)
+    return answer_problems(row.target, row.body, operation_of(exchange, request))
+
+
+def _same(own: str, other: str) -> bool:
+    """Whether extras cross: a recording is right, whatever the types say of it."""
+    return own == other or any({own, other} <= forms for forms in SAME_FORM)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("target", CODECS)
+def test_the_vendor_takes_what_we_write(name: str, target: str) -> None:
+    exchange = recording(name)
+    source = codec_of_recording(exchange.protocol, exchange.wire)
+    if source is None or source.name == target:
+        return
+    request = asked(name)
+    for row in translate(exchange, source, {target: CODECS[target]}):
+        if row.body is None or row.status in {"error", "unsupported"}:
+            continue
+        if row.part == "request":
+            assert found_in_request(exchange, row, operation_of(exchange, request)) == []
+        else:
+            assert found_in_answer(exchange, source, row, request) == []
