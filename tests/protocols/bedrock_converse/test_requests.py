@@ -156,6 +156,20 @@ def test_a_choice_among_some_tools_offers_only_these() -> None:
     assert body["toolConfig"]["toolChoice"] == {"any": {}}
 
 
+@pytest.mark.parametrize(
+    ("model", "offered", "expected"),
+    [
+        (CLAUDE, 2, {"tool": {"name": "weather"}}),
+        ("mistral.mistral-large-2402-v1:0", 1, {"any": {}}),
+        ("meta.llama3-1-70b-instruct-v1:0", 1, {"auto": {}}),
+    ],
+)
+def test_a_tool_is_forced_as_far_as_the_model_can_be(model: str, offered: int, expected: JsonObject) -> None:
+    tools, choice = (WEATHER, Tool(name="time")), ToolChoice(mode="required", names=("weather",))
+    body, _ = encode(user("Hi."), model=model, tools=tools, tool_choice=choice)
+    assert (len(body["toolConfig"]["tools"]), body["toolConfig"]["toolChoice"]) == (offered, expected)
+
+
 def test_a_tool_name_beyond_the_alphabet_is_mapped_and_comes_back() -> None:
     request = Generate(origin="openai-chat", model=CLAUDE, messages=(user("Hi."),), tools=(Tool(name="files.read"),))
     encoded = CODEC.encode_request(request)

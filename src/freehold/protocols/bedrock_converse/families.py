@@ -23,6 +23,8 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     result_status: bool = False
     """`toolResult.status` is taken (documentation: Amazon Nova and Anthropic Claude only)."""
     system: bool = True
+    choices: Literal["auto", "any", "tool"] = "tool"
+    """What `toolChoice` may say at most (documentation: ToolChoice)."""
     schemas: bool = False
     """Answers can be held to a schema (documentation: structured outputs)."""
     one_sampler: bool = False
@@ -69,7 +71,11 @@ def family_of(model: str) -> Family:
         return Family(reasoning="level", schemas=schemas)
     if _NO_SYSTEM.search(name):
         return Family(system=False)
-    return Family(top_k=("top_k",) if "mistral." in name else (), schemas=schemas)
+    if "mistral." in name:
+        return Family(top_k=("top_k",), choices="any", schemas=schemas)
+    if "meta." in name or "cohere." in name:
+        return Family(choices="auto")
+    return Family(schemas=schemas)
 
 
 def _claude(version: tuple[int, int]) -> Family:

@@ -7,6 +7,8 @@ import json
 import re
 from typing import cast
 
+import msgspec
+
 from freehold.errors import CallerError
 from freehold.ir import (
     CachePoint,
@@ -186,7 +188,7 @@ def write_tool_config(
     request: Generate, family: Family, names: dict[str, str], losses: Losses, *, called: dict[str, str]
 ) -> JsonObject:
     """`toolConfig` of a foreign request. `called`: tools in the history, for which it must be there (by wire name)."""
-    choice = request.tool_choice
+    choice = _possible(request.tool_choice, family, losses)
     offered = [(index, tool) for index, tool in enumerate(request.tools) if _is_chosen(tool, choice)]
     if choice is not None and choice.mode == "none":
         offered = [] if not called else offered
@@ -219,6 +221,17 @@ def write_tool_config(
         losses.drop_extra(choice.extra, "tool_choice")
         config["toolChoice"] = _write_choice(choice, names)
     return config
+
+
+def _possible(choice: ToolChoice | None, family: Family, losses: Losses) -> ToolChoice | None:
+    """The choice as far as the family can be told: tools can be forced, one of them named, or neither."""
+    if choice is None or choice.mode != "required" or family.choices == "tool":
+        return choice
+    if family.choices == "auto":
+        losses.add("tool_choice", "dropped", "behaviour", "this model can not be made to call a tool")
+        return ToolChoice(mode="auto", names=choice.names)
+    # Naming one twice offers only that one, and asks for any.
+    return msgspec.structs.replace(choice, names=choice.names * 2) if len(choice.names) == 1 else choice
 
 
 def _is_chosen(tool: Tool | CachePoint | Opaque, choice: ToolChoice | None) -> bool:
