@@ -41,6 +41,8 @@ _TIMESTAMP = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _SIGNATURE = re.compile(r"[0-9a-f]{64}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 _CONTROL = re.compile(r"[\x00-\x20\x7f]")
+_AUTHORITY: Final = ":authority"
+"""What the AWS SDK for JavaScript signs on HTTP/2 in place of `host` (seen in 3.1162, November 2026)."""
 _ONCE = frozenset({"authorization", "host", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"})
 
 AwsCode = Literal[
@@ -213,9 +215,10 @@ def read_claim(
         )
     access_key_id, day, region, service, names, signature = _read_authorization(authorization)
     grouped = _group(headers, host)
-    for required in ("host", "x-amz-date"):
-        if required not in names:
-            raise _incomplete(f"'{required}' must be a 'SignedHeader' in the AWS Authorization.")
+    if "host" not in names and _AUTHORITY not in names:
+        raise _incomplete("'host' must be a 'SignedHeader' in the AWS Authorization.")
+    if "x-amz-date" not in names:
+        raise _incomplete("'x-amz-date' must be a 'SignedHeader' in the AWS Authorization.")
     for name in names:
         if name not in grouped:
             raise _mismatch(f"The signed header '{name}' did not arrive: a proxy may have removed it.")
@@ -324,7 +327,7 @@ def _group(headers: Iterable[tuple[str, str]], host: str) -> dict[str, list[str]
         if len(grouped.get(name, ())) > 1:
             raise _incomplete(f"The header '{name}' must be sent once.")
     if host:
-        grouped["host"] = [host]
+        grouped["host"] = grouped[_AUTHORITY] = [host]
     return grouped
 
 
@@ -357,7 +360,7 @@ def _read_authorization(authorization: str) -> tuple[str, str, str, str, list[st
             aws_code="InvalidSignatureException",
         )
     names = fields["SignedHeaders"].split(";")
-    if names != sorted(set(names)) or not all(_HEADER_NAME.fullmatch(name) for name in names):
+    if names != sorted(set(names)) or not all(name == _AUTHORITY or _HEADER_NAME.fullmatch(name) for name in names):
         raise _incomplete("SignedHeaders must be lower-case header names, sorted, once each.")
     if not _SIGNATURE.fullmatch(fields["Signature"]):
         raise _incomplete("Signature must be 64 lower-case hexadecimal digits.")
