@@ -117,7 +117,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "caller",
         501,
         "No target of this model has a path for the operation: embeddings at a protocol without them, token counts "
-        "where only Anthropic's and Bedrock's targets count.",
+        "at a provider that does not count.",
         "Ask a model whose provider [offers it](providers.md).",
     ),
     _entry(

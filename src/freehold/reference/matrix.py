@@ -128,6 +128,7 @@ def page(exchanges: Path) -> str:
             "No operation in common: " + ", ".join(f"{source} → {target}" for source, target in mute) + ".",
             "",
         ]
+    lines += ["## Unclassified", "", *_unclassified(foreign), ""]
     lines += [
         "## What is lost most often",
         "",
@@ -178,6 +179,19 @@ def _frequent(pairs: Iterable[Pair]) -> list[str]:
 
 def _normal(loss: Loss) -> tuple[str, str, str]:
     return _INDEX.sub("[]", loss.path).replace("`", ""), loss.kind, loss.effect
+
+
+def _unclassified(pairs: Iterable[Pair]) -> list[str]:
+    """The fields behind the share of unknown losses, each with the most exchanges that it occurred in."""
+    found: dict[tuple[str, str, str], int] = {}
+    for pair in pairs:
+        for (path, _, effect), count in pair.losses.items():
+            if effect == "unknown":
+                key = (pair.source, pair.side, code(path))
+                found[key] = max(found.get(key, 0), count)
+    if not found:
+        return ["Every loss has its effect."]
+    return table(("From", "Part", "What", "Exchanges"), ((*key, str(count)) for key, count in sorted(found.items())))
 
 
 def _most(details: Counter[str]) -> str:

@@ -33,37 +33,40 @@ LIMITS: Final[Mapping[str, tuple[str, ...]]] = {
             "Nothing is stored: requests go upstream with `store: false` and ask for encrypted reasoning, and the "
             "answer says so. What needs stored answers is refused with [`state_not_kept`](errors.md#state_not_kept)."
         ),
-        "Messages have no names; an answer has one candidate; stop sequences are not named.",
+        "There are no stop sequences, no `seed`, no penalties, no `top_k` and no names of participants.",
+        "An answer has one candidate. A tool's result can not say that the tool failed.",
         "Reasoning of another provider is repeated only under a seal.",
         "WebSockets are not spoken.",
     ),
     "openai-embeddings": ("Text and tokens only, without title and purpose of a text.",),
     "azure-openai": (
         "The bodies are OpenAI's; only the paths differ. Every `api-version` is taken.",
-        "Token counts do not exist.",
+        "There are no token counts.",
     ),
     "anthropic-messages": (
-        "An answer has one candidate.",
         (
-            "An output limit is demanded: where a request has none, the provider file's longest answer or a fixed "
-            "number is sent, reported as a loss of behaviour."
+            "An output limit is demanded: where a request has none, 20,000 tokens are sent, 32,000 for a stream, "
+            "reported as a loss of behaviour."
         ),
+        "An answer has one candidate. There are no `seed`, no penalties, no log probabilities and no token biases.",
         "JSON without a schema is asked for in words.",
         "System text said in mid-conversation moves to its top unless the model takes it where it stands.",
-        "Penalties, seeds, log probabilities and logit biases do not exist.",
+        "Thinking and a forced tool exclude each other, and so do thinking and a temperature.",
     ),
     "bedrock-converse": (
-        "An answer has one candidate. A document needs text beside it.",
+        "An answer has one candidate. There are no `seed` and no penalties. A document needs text beside it.",
         "JSON without a schema can not be asked for; JSON with one goes by the model's own means.",
         "Whether a model can be told how to think depends on its family.",
-        "Frames have no keep-alive; AWS SDKs break off after 60 seconds of silence.",
+        "A stream has no keep-alive; AWS SDKs break off after 60 seconds of silence.",
     ),
     "bedrock-invoke": (
-        "Bodies are those of each model's own lab: the prefix of the model's id chooses the family.",
-        "A body of a bare `prompt`, `max_tokens` and `temperature` is taken for every model.",
+        "Bodies are those of each model's own lab: the model's id and the body's shape choose the family.",
+        "A stream has no keep-alive, as with Converse.",
     ),
     "gemini-generate": (
-        "A stream is one JSON array unless the client asks for events by `alt=sse`.",
+        "A stream is one JSON array unless the client asks for events by `alt=sse`. It has no keep-alive.",
+        "At most five stop sequences; tool calls are not held to their schema and may come in parallel.",
+        "Participants have no names. System text said in mid-conversation moves to its top.",
         "Cached contents, files and tuned models lie at Google and can not be moved.",
     ),
 }
