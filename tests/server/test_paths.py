@@ -16,7 +16,7 @@ POSTS = [
     ("//openai/deployments/d/chat/completions", "azure-openai", "generate"),
     ("/openai/v1/deployments/d/chat/completions", "azure-openai", "generate"),
     ("/openai/deployments/d/embeddings", "azure-openai", "embed"),
-    ("/openai/responses", "azure-openai", "generate"),
+    ("/openai/responses", "openai-responses", "generate"),
     ("/v1/messages", "anthropic-messages", "generate"),
     ("/anthropic/v1/messages", "anthropic-messages", "generate"),
     ("/v1/messages/count_tokens", "anthropic-messages", "count"),

@@ -155,8 +155,11 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def tunnels(client: Codec, framing: Framing | None, target: Target, wire: WireRequest, seen: Glance) -> bool:
-    """Whether the request may pass unread: same protocol, same framing of the answer, no seal, no options for us."""
-    if client.name != target.codec.name:
+    """Whether the request may pass unread: same protocol, same framing of the answer, no seal, no options for us.
+
+    Under Bedrock's Invoke each family of models has bodies of its own, so there the codec has to look.
+    """
+    if client.name != target.codec.name or client.name == "bedrock-invoke":
         return False
     if framing is not None and framing != "sse":
         return False

@@ -20,7 +20,7 @@ import msgspec
 
 from freehold.errors import CallerError, FreeholdError, UpstreamError
 from freehold.exchange.answers import Answering
-from freehold.exchange.door import Arrival, Door
+from freehold.exchange.door import Arrival, ClientGone, Door
 from freehold.exchange.failures import attempt_failed, failure_of, for_caller
 from freehold.exchange.headers import REQUEST_ID_HEADERS
 from freehold.exchange.lanes import (
@@ -200,6 +200,14 @@ class Journey:
             self._refuse(CallerError(str(error), code="unsupported_operation", kind="unsupported"))
         except FreeholdError as error:
             self._refuse(error)
+        except ClientGone:
+            raise
+        except Exception:
+            # A bug of ours: it goes on to whoever logs it, but the caller is told in words they understand.
+            self.record.outcome, self.record.error = "failed", "internal_error"
+            if not self.record.status:
+                self.respond_failure(failure_of(_our_fault()))
+            raise
 
     def finish(self) -> None:
         """Write the record, once."""
@@ -283,11 +291,8 @@ class Journey:
         return tuple(sorted(places, key=lambda place: cooling(place.name, now)))
 
     def _may_try(self, wait: float = 0.0) -> bool:
-        return (
-            len(self.record.attempts) < self.snapshot.max_attempts
-            and self.now() + wait < self.arrival.deadline
-            and bool(self.record.attempts)
-        )
+        tried = len(self.record.attempts)
+        return tried < self.snapshot.max_attempts and self.now() + wait < self.arrival.deadline
 
     async def _try_all(self, places: tuple[Place, ...]) -> FreeholdError | None:
         """Each place in turn, until one answers (None) or the caller is to blame; else the error to report."""
@@ -427,6 +432,10 @@ class Journey:
             WireResponse(status=answer.status, headers=tuple(answer.headers), body=body)
         )
         raise attempt_failed(failure)
+
+
+def _our_fault() -> FreeholdError:
+    return FreeholdError("an internal error; the server's log has it", code="internal_error", kind="internal")
 
 
 def _milliseconds(seconds: float) -> float:

@@ -36,7 +36,8 @@ for _base in ("", "/v1", "/openai/v1"):
 for _base in ("", "/v1", "/anthropic/v1"):
     _EXACT[f"{_base}/messages"] = _MESSAGES
     _EXACT[f"{_base}/messages/count_tokens"] = _COUNT_TOKENS
-_EXACT["/openai/responses"] = _AZURE
+# Azure has no deployment in this path: body and errors are the Responses protocol's own.
+_EXACT["/openai/responses"] = _RESPONSES
 
 _GEMINI_VERBS: dict[str, Route] = {
     "generateContent": Route("gemini-generate", "generate"),
