@@ -14,6 +14,7 @@ from botocore.config import Config
 from google import genai
 from google.genai import types
 from google.oauth2.credentials import Credentials
+from openai.providers import bedrock
 
 from tests.sdk.amazon import Converse, Invoke
 from tests.sdk.conversations import Chat, Conversation, Messages, Responses
@@ -65,6 +66,16 @@ def clients(running: Gateway) -> Iterator[Clients]:
             "azure": openai.AzureOpenAI(
                 azure_endpoint=url, api_key=bearer, api_version="2025-04-01-preview", max_retries=0
             ),
+            "openai-bedrock": openai.OpenAI(
+                provider=bedrock(
+                    endpoint="mantle",
+                    region="eu-central-1",
+                    base_url=f"{url}/openai/v1",
+                    access_key_id=access_key,
+                    secret_access_key=secret,
+                ),
+                max_retries=0,
+            ),
             "anthropic": anthropic.Anthropic(base_url=url, api_key=bearer, max_retries=0),
             "anthropic-bedrock": anthropic.AnthropicBedrock(
                 base_url=url,
@@ -97,6 +108,8 @@ def conversation(clients: Clients, client: str, model: str) -> Conversation:
             return Chat(clients["openai"], model)
         case "openai-responses":
             return Responses(clients["openai"], model)
+        case "openai-bedrock":
+            return Chat(clients["openai-bedrock"], model)
         case "azure-chat":
             return Chat(clients["azure"], model)
         case "azure-responses":

@@ -17,7 +17,7 @@ from tests.upstreams.validation import WrongRequestError, as_object, check_typed
 JSON = ("content-type", "application/json")
 SSE = ("content-type", "text/event-stream; charset=utf-8")
 REQUEST_ID = "req_011CTupstream"
-PROOF = "EqQBCkYICxgCKkBvZ2hlYXJ0aGF0dGhpc2lzYXByb29mKysvL0Rvbm90dG91Y2g9PQ=="
+PROOF = "EqQBCkYICxgCKkBv+/+/Z2hlYXJ0aGF0dGhpc2lzYXByb29mRG9ub3R0b3VjaD8/"
 COUNTED = 2079
 
 _TYPES: Mapping[int, str] = {

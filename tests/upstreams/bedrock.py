@@ -28,7 +28,7 @@ ACCESS_KEY = "AKIAUPSTREAM"
 SECRET_KEY = "upstream/secret/key"
 REGION = "us-east-1"
 MODEL = "anthropic.claude-sonnet-4-5-20250929-v1:0"
-PROOF = "EuYBCkQYAiJAdGhpc2lzYmVkcm9ja3NzaWduYXR1cmVub3RhcmVhbG9uZQ=="
+PROOF = "EuYBCkQYAiJA+/+/dGhpc2lzYWJlZHJvY2tzc2lnbmF0dXJlbm90YXJlYWw/"
 
 _ERRORS: Mapping[int, tuple[int, str]] = {
     400: (400, "ValidationException"),
@@ -171,7 +171,8 @@ class BedrockInvoke(_Bedrock):
             check_shape(self._model.operation_model(name).input_shape, body)
             return Heard(), False
         version = body.pop("anthropic_version", None)
-        if version != "bedrock-2023-05-31":
+        # The documented one, and what the current anthropic package sends.
+        if version not in {"bedrock-2023-05-31", "2026-10-21"}:
             raise WrongRequestError(f"anthropic_version: {version!r} is not bedrock-2023-05-31")
         body.pop("anthropic_beta", None)
         if "model" in body or "stream" in body:

@@ -18,7 +18,7 @@ from tests.upstreams.validation import WrongRequestError, as_object
 
 JSON = ("content-type", "application/json; charset=UTF-8")
 SSE = ("content-type", "text/event-stream")
-PROOF = "CiQBcsjafHRoaXNpc25vdGFyZWFsc2lnbmF0dXJlKysvLz09PT0="
+PROOF = "CiQBcsjaf+/+/HRoaXNpc25vdGFyZWFsc2lnbmF0dXJlKysvLz8/"
 COUNTED = 2079
 VECTOR = [0.125, -0.5, 0.25]
 
@@ -92,14 +92,16 @@ class Gemini:
     def read(self, asked: Asked) -> tuple[Heard, bool]:
         """Raises WrongRequestError for what Google would refuse."""
         verb = self.verb(asked)
-        body = as_object(asked.body)
+        as_object(asked.body)
         try:
-            _KINDS[verb].model_validate_json(asked.body)
+            read = _KINDS[verb].model_validate_json(asked.body)
         except ValidationError as error:
             raise WrongRequestError(f"{verb}: {error}") from None
         if verb == "streamGenerateContent" and asked.query != "alt=sse":
             raise WrongRequestError(f"streams are asked for with alt=sse, not {asked.query!r}")
-        return (hear(body), verb.startswith("stream")) if "contents" in body else (Heard(), False)
+        # Google reads camelCase and snake_case, and both alphabets of base64; from here on there is one of each.
+        known = read.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return (hear(known), verb.startswith("stream")) if "contents" in known else (Heard(), False)
 
     def verb(self, asked: Asked) -> str:
         found = re.fullmatch(r"/v1beta/models/[^/:]+:(\w+)", asked.path)
@@ -231,12 +233,17 @@ def hear(body: Mapping[str, Any]) -> Heard:
 
 def _hear_part(part: Mapping[str, Any], heard: Heard) -> None:
     if "thoughtSignature" in part:
-        heard.proofs.append(part["thoughtSignature"])
+        heard.proofs.append(_standard(part["thoughtSignature"]))
     if "inlineData" in part:
-        data = base64.b64decode(part["inlineData"]["data"], validate=True)
+        data = base64.b64decode(_standard(part["inlineData"]["data"]), validate=True)
         (heard.images if part["inlineData"]["mimeType"].startswith("image/") else heard.documents).append(data)
     if "functionCall" in part:
         heard.calls.append((part["functionCall"]["name"], json.dumps(part["functionCall"].get("args") or {})))
     if "functionResponse" in part:
         response = part["functionResponse"]
         heard.results.append((response["name"], json.dumps(response["response"])))
+
+
+def _standard(text: str) -> str:
+    """Base64 in the standard alphabet."""
+    return text.translate(str.maketrans("-_", "+/"))
