@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 from anthropic._streaming import SSEDecoder
 from anthropic.lib.streaming._messages import accumulate_event
@@ -59,11 +59,11 @@ def stream_problems(body: bytes) -> list[Problem]:
     if kinds[-1] not in {"message_stop", "error"}:
         found.append(Problem("$", f"ends with {kinds[-3:]}"))
     if not found and kinds[-1] == "message_stop":
-        found += _finished(snapshot)
+        found += _finished(cast("Message", snapshot))
     return found
 
 
-def _finished(snapshot: Any) -> list[Problem]:
+def _finished(snapshot: Message) -> list[Problem]:
     if snapshot.stop_reason is None:
         return [Problem("$.stop_reason", "the message never says why it stopped")]
     calls = any(block.type == "tool_use" for block in snapshot.content)

@@ -16,6 +16,9 @@ from botocore.parsers import create_parser
 from tests.vendors.deviations import genuine
 from tests.vendors.typed import Problem
 
+Shape = Any
+"""A shape or model of botocore, which comes without types."""
+
 _KINDS: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "boolean": (bool,),
@@ -28,7 +31,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 
 @cache
-def _service() -> Any:
+def _service() -> Shape:
     return botocore.session.Session().get_service_model("bedrock-runtime")
 
 
@@ -47,7 +50,7 @@ def answer_problems(operation: str, body: object) -> list[Problem]:
     return found
 
 
-def shape_problems(shape: Any, value: object, path: str = "$") -> list[Problem]:
+def shape_problems(shape: Shape, value: object, path: str = "$") -> list[Problem]:
     """Everything in which a JSON value is not of this shape."""
     match shape.type_name:
         case "structure":
@@ -68,7 +71,7 @@ def shape_problems(shape: Any, value: object, path: str = "$") -> list[Problem]:
             return _scalar_problems(shape, value, path)
 
 
-def _structure_problems(shape: Any, value: object, path: str) -> list[Problem]:
+def _structure_problems(shape: Shape, value: object, path: str) -> list[Problem]:
     if getattr(shape, "is_document_type", False):
         return []
     if not isinstance(value, dict):
@@ -94,7 +97,7 @@ def _structure_problems(shape: Any, value: object, path: str) -> list[Problem]:
     return found
 
 
-def _blob_problems(shape: Any, value: object, path: str) -> list[Problem]:
+def _blob_problems(shape: Shape, value: object, path: str) -> list[Problem]:
     if not isinstance(value, str):
         return [Problem(path, f"{value!r:.60} is not base64")]
     try:
@@ -103,12 +106,14 @@ def _blob_problems(shape: Any, value: object, path: str) -> list[Problem]:
         return [Problem(path, f"{value!r:.60} is not base64")]
 
 
-def _scalar_problems(shape: Any, value: object, path: str) -> list[Problem]:
+def _scalar_problems(shape: Shape, value: object, path: str) -> list[Problem]:
     wanted = _KINDS[shape.type_name]
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
         return [Problem(path, f"{value!r:.60} is no {shape.type_name}")]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _limits(shape, value, path)
     if not isinstance(value, str):
-        return [] if isinstance(value, bool) else _limits(shape, value, path)
+        return []
     if shape.enum and value not in shape.enum:
         return [Problem(path, f"{value!r:.60} is none of {shape.enum}")]
     pattern = shape.metadata.get("pattern")
@@ -117,7 +122,7 @@ def _scalar_problems(shape: Any, value: object, path: str) -> list[Problem]:
     return _limits(shape, len(value), path)
 
 
-def _limits(shape: Any, size: float, path: str) -> list[Problem]:
+def _limits(shape: Shape, size: float, path: str) -> list[Problem]:
     low, high = shape.metadata.get("min"), shape.metadata.get("max")
     if (low is not None and size < low) or (high is not None and size > high):
         return [Problem(path, f"{shape.name} must be within {low} and {high}, not {size}")]

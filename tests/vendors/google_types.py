@@ -1,13 +1,13 @@
-"""Gemini's bodies, held against the models of the `google-genai` package, which refuse unknown members by themselves."""
+"""Gemini's bodies, held against the models of the `google-genai` package, which refuse unknown members."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, Required
 
 from google.genai import types
-from typing_extensions import Required, TypedDict
+from typing_extensions import TypedDict
 
 from tests.vendors.deviations import problems
 from tests.vendors.typed import Problem

@@ -65,7 +65,7 @@ def form_of_answer(codec: str, body: bytes) -> str:
     if body[:1] == b"\0":
         body = b"".join(_chunks(body)[:1])
     if b'"choices"' in body:
-        return "chat"
+        return "prompt" if b'"text_completion"' in body else "chat"
     if b'"type":"message' in body:
         return "messages"
     return "nova" if b'"stopReason"' in body or b'"messageStart"' in body else "prompt"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 from tests.vendors.typed import Problem
@@ -71,7 +72,9 @@ def converse(body: JsonObject) -> list[Problem]:
     for index, message in enumerate(messages):
         path = f"$.messages[{index}]"
         found += [
-            Problem(path, "a text is blank") for block in message["content"] if "text" in block and not block["text"].strip()
+            Problem(path, "a text is blank")
+            for block in message["content"]
+            if "text" in block and not block["text"].strip()
         ]
         results = [block["toolResult"]["toolUseId"] for block in message["content"] if "toolResult" in block]
         found += _answered(asked, results, path)
@@ -185,7 +188,7 @@ def _openai_settings(body: JsonObject) -> list[Problem]:
 
 
 def _alternation(messages: list[JsonObject]) -> list[Problem]:
-    pairs = zip(messages, messages[1:], strict=False)
+    pairs = pairwise(messages)
     return [
         Problem(f"$.messages[{index}]", f"two {one['role']} turns in a row")
         for index, (one, other) in enumerate(pairs)
@@ -212,7 +215,9 @@ def _answered(asked: list[str], results: list[str], path: str) -> list[Problem]:
 
 
 def _alphabet(names: list[str], pattern: str, path: str) -> list[Problem]:
-    return [Problem(path, f"{name!r:.80} does not match {pattern}") for name in names if not re.fullmatch(pattern, name)]
+    return [
+        Problem(path, f"{name!r:.80} does not match {pattern}") for name in names if not re.fullmatch(pattern, name)
+    ]
 
 
 def _names(tools: list[JsonObject], pattern: str) -> list[Problem]:

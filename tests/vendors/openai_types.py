@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, cast
 
-from openai._streaming import SSEDecoder, ServerSentEvent
+from openai._streaming import ServerSentEvent, SSEDecoder
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types import CreateEmbeddingResponse, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
@@ -19,7 +19,6 @@ from openai.types.responses.response_create_params import ResponseCreateParams
 
 from tests.vendors.deviations import problems
 from tests.vendors.typed import Problem
-
 
 REQUESTS: dict[str, object] = {
     "chat": CompletionCreateParams,
@@ -119,5 +118,3 @@ def responses_stream_problems(body: bytes) -> list[Problem]:
     if kinds[-1] not in ends or any(kind in ends for kind in kinds[:-1] if kinds[-2:] != ["error", "response.failed"]):
         found.append(Problem("$", f"ends with {kinds[-3:]}"))
     return found
-
-

@@ -12,7 +12,7 @@ import datetime
 import enum
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal, NamedTuple, Union, cast, get_args, get_origin
 
@@ -45,7 +45,7 @@ _TIMES = (datetime.datetime, datetime.date, datetime.time, datetime.timedelta)
 def problems(value: object, kind: object, path: str = "$") -> list[Problem]:
     """Everything in which the JSON value is not of this type."""
     kind = _plain(kind)
-    if kind in {Any, object} or isinstance(kind, typing.TypeVar):
+    if kind is Any or kind is object or isinstance(kind, typing.TypeVar):
         return []
     origin = get_origin(kind)
     if origin in {Union, types.UnionType}:
@@ -146,7 +146,7 @@ def _is_required(kind: type, name: str, hint: object) -> bool:
     """Written as text, `Required[…]` is not seen when the class is made; so it is looked for here."""
     if get_origin(hint) is typing_extensions.Required:
         return True
-    return get_origin(hint) is not typing_extensions.NotRequired and name in kind.__required_keys__  # pyright: ignore[reportAttributeAccessIssue] -- of every TypedDict
+    return get_origin(hint) is not typing_extensions.NotRequired and name in kind.__required_keys__
 
 
 def _plain(kind: object) -> object:
@@ -169,7 +169,3 @@ def _is_base64(value: object) -> bool:
     except binascii.Error:
         return False
     return True
-
-
-Judge = Callable[[object], list[Problem]]
-"""Something that finds problems in a JSON value."""
