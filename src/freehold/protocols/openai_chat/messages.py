@@ -108,7 +108,8 @@ class CallIds:
             if result.name is None or result.name == name:
                 del self._unnamed[at]
                 return identity
-        return self.written("call_0")
+        # Some clients name results otherwise than calls: then they are in the order of the calls.
+        return self._unnamed.pop(0)[1] if self._unnamed else self.written("call_0")
 
     def written(self, identity: str) -> str:
         """An id in the form that the provider accepts: the same for the same, and as it came where it fits."""
