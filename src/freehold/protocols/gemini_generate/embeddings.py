@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import struct
 from typing import Literal, cast
 
@@ -235,9 +236,12 @@ def _write_vector(item: Embedding, losses: Losses, path: str) -> JsonObject:
 
 
 def _floats(data: str) -> tuple[float, ...]:
-    """Base64 of little-endian float32."""
+    """Base64 of little-endian float32. Raises Unsupported for other numbers, which some providers send instead."""
     try:
         raw = base64.b64decode(data)
-        return struct.unpack(f"<{len(raw) // 4}f", raw[: len(raw) // 4 * 4])
     except binascii.Error:
         raise garbled(NAME, "a vector is not base64") from None
+    vector = struct.unpack(f"<{len(raw) // 4}f", raw[: len(raw) // 4 * 4])
+    if not all(map(math.isfinite, vector)):
+        raise Unsupported(f"{NAME} has no vectors of other numbers than float32")
+    return vector
