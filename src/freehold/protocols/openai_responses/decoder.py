@@ -175,7 +175,7 @@ class ResponsesDecoder:
             events.insert(0, _start(payload))
         if not events:
             events.append(Pulse())
-        if kind in LAST:
+        if kind in LAST and not self._completed:
             self._close_with(events, deferred=name is None)
         foretold = self._script.foretell(kind, events, payload)
         rest: JsonObject = {**residual(payload, foretold), "type": kind}
