@@ -21,7 +21,6 @@ _CONTENT = (
     "generations",
     "completions",
     "singleEmbeddingParams",
-    "texts",
     "inputs",
     "text",
     "image",
@@ -73,6 +72,8 @@ _ACCOUNTING = (
 _BOOKKEEPING = (
     # an answer's echo of its request
     "prompt",
+    "texts",
+    "embeddings",  # what is left when the vectors are taken: which encodings there were
     "echoed",
     "x-amzn-bedrock-accept",
     "x-amzn-bedrock-content-type",

@@ -30,7 +30,9 @@ DONE = "freehold:done"
 
 _REQUEST: dict[str, Effect | None] = {
     "audio": "behaviour",
+    "clear_thinking": "behaviour",
     "enable_thinking": "behaviour",
+    "enabled": None,  # of `reasoning`; its meaning is the mode
     "function_call": "behaviour",
     "functions": "behaviour",
     "guardrails": "behaviour",
@@ -67,6 +69,7 @@ _REQUEST: dict[str, Effect | None] = {
     "stream_options": None,
     "stream_options.include_obfuscation": None,
     "thinking": "behaviour",
+    "tools": None,  # only null and [] ride along under this name
     "top_a": "behaviour",
     "top_logprobs": "behaviour",
     "transforms": "behaviour",
@@ -121,6 +124,7 @@ _ANSWER: dict[str, Effect | None] = {
     "latency_checkpoint": None,
     "matched_stop": None,
     "message": "content",
+    "meta": None,
     "message.annotations": "accounting",
     "message.audio": None,
     "message.channel": None,
@@ -210,6 +214,25 @@ _USAGE: dict[str, Effect | None] = {
     "total_tokens": None,
 }
 
+_LISTING: dict[str, Effect | None] = {
+    "aliases": None,
+    "capabilities": "accounting",
+    "created_at": None,
+    "default_model_temperature": "accounting",
+    "deprecation": "accounting",
+    "deprecation_replacement_model": "accounting",
+    "description": "accounting",
+    "items": "accounting",
+    "lifecycle_status": "accounting",
+    "max_context_length": "accounting",
+    "pagination": None,
+    "parent": None,
+    "permission": None,
+    "pricing": "accounting",
+    "root": None,
+    "status": None,
+}
+
 SPELLING = "freehold:spelling."
 """Before a field's canonical name: under which name, or in which form, it stood in this body."""
 
@@ -230,7 +253,7 @@ _MARKS: dict[str, Effect | None] = dict.fromkeys(
 
 LANGUAGE = Language(
     name=NAME,
-    effects=MappingProxyType({**_REQUEST, **_PARTS, **_ANSWER, **_USAGE, **_MARKS}),
+    effects=MappingProxyType({**_REQUEST, **_PARTS, **_ANSWER, **_USAGE, **_LISTING, **_MARKS}),
 )
 
 
