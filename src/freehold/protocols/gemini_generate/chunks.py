@@ -14,7 +14,6 @@ from freehold.protocols.gemini_generate.enums import Numbers
 from freehold.protocols.gemini_generate.language import LANGUAGE, LISTED, NAME, is_ours
 from freehold.protocols.gemini_generate.parts import PartWriter
 from freehold.protocols.gemini_generate.response import has_calls, read_response
-from freehold.protocols.gemini_generate.usage import write_usage
 
 
 def read_chunks(values: list[JsonValue], numbers: Numbers) -> Response:
@@ -30,8 +29,6 @@ def read_chunks(values: list[JsonValue], numbers: Numbers) -> Response:
         for choice in answer.choices:
             choices[choice.index] = _joined(choices.get(choice.index), choice)
     rests: list[JsonValue] = [_rest(chunk) for chunk in chunks]
-    # The last usage is the answer's own.
-    cast("JsonObject", rests[-1]).pop("usageMetadata", None)
     first = answers[0].extra
     extra = Extra(LANGUAGE, {**({} if first is None else first.fields), LISTED: rests})
     return msgspec.structs.replace(answers[0], choices=tuple(choices.values()), usage=usage, extra=extra)
@@ -62,7 +59,8 @@ def _counted(candidate: JsonValue) -> JsonValue:
     content = dict(cast("JsonObject", candidate["content"]))
     parts = content.get("parts")
     if isinstance(parts, list):
-        content["parts"] = len(parts)
+        del content["parts"]
+        content[LISTED] = len(parts)
     return {**candidate, "content": content}
 
 
@@ -85,8 +83,6 @@ def write_chunks(response: Response) -> Encoded[list[JsonObject]]:
         if isinstance(candidates, list):
             chunk["candidates"] = [_refilled(item, place, parts, writer) for place, item in enumerate(candidates)]
         chunks.append(chunk)
-    if chunks and response.usage is not None:
-        chunks[-1].setdefault("usageMetadata", write_usage(response.usage, response.usage.extra, losses, "usage"))
     return Encoded(chunks, losses.done())
 
 
@@ -94,7 +90,7 @@ def _refilled(candidate: JsonValue, place: int, parts: dict[int, Iterator[Part]]
     if not isinstance(candidate, dict) or not isinstance(candidate.get("content"), dict):
         return candidate
     content = dict(cast("JsonObject", candidate["content"]))
-    number = content.get("parts")
+    number = content.pop(LISTED, None)
     if isinstance(number, int):
         index = candidate.get("index")
         said = parts.get(index if isinstance(index, int) else place, iter(()))

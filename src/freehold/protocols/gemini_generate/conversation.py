@@ -8,20 +8,23 @@ import msgspec
 
 from freehold.ir import (
     SEALED,
-    Extra,
+    CachePoint,
     JsonObject,
     JsonValue,
     Losses,
     Media,
     Message,
+    Opaque,
     Part,
     Reasoning,
+    Refusal,
     Role,
+    Structured,
     Text,
     ToolCall,
     ToolResult,
 )
-from freehold.protocols.gemini_generate.language import ABSENT, LANGUAGE, is_gemini_3, is_ours
+from freehold.protocols.gemini_generate.language import LANGUAGE, is_gemini_3, is_ours
 from freehold.protocols.gemini_generate.parts import PartWriter, read_part
 from freehold.protocols.gemini_generate.wire import Node, repeat
 
@@ -77,17 +80,10 @@ def _take_parts(node: Node) -> list[JsonValue]:
     return items or []
 
 
-def _mark_absent(part: ToolCall | ToolResult, name: str) -> Extra:
-    """The part's extra, marked: an id that this codec makes up is not written back."""
-    fields: JsonObject = {} if part.extra is None else part.extra.fields
-    absent = fields.get(ABSENT)
-    return Extra(LANGUAGE, {**fields, ABSENT: [*(absent if isinstance(absent, list) else []), name]})
-
-
 def _identified(call: ToolCall, made: str) -> ToolCall:
     if call.id:
         return call
-    return msgspec.structs.replace(call, id=made, extra=_mark_absent(call, "functionCall.id"))
+    return msgspec.structs.replace(call, id=made)
 
 
 def _answering(result: ToolResult, made: str, pending: list[tuple[str, str]]) -> ToolResult:
@@ -99,7 +95,7 @@ def _answering(result: ToolResult, made: str, pending: list[tuple[str, str]]) ->
     if found is not None:
         pending.remove(found)
     call_id = made if found is None else found[0]
-    return msgspec.structs.replace(result, call_id=call_id, extra=_mark_absent(result, "functionResponse.id"))
+    return msgspec.structs.replace(result, call_id=call_id)
 
 
 def _rejoined(parts: list[Part]) -> tuple[Part, ...]:
@@ -237,7 +233,7 @@ def _sides(messages: tuple[Message, ...], writer: PartWriter) -> tuple[list[Json
         if message.role in ("system", "developer"):
             if turns:
                 losses.add(path, "moved", "behaviour", "system text said in mid-conversation stands at its top")
-            system.extend(writer.parts(message.parts, f"{path}.parts"))
+            system.extend(_system_parts(message, path, writer))
             continue
         role = "model" if message.role == "assistant" else "user"
         parts = [(part, f"{path}.parts[{number}]") for number, part in enumerate(message.parts)]
@@ -246,6 +242,20 @@ def _sides(messages: tuple[Message, ...], writer: PartWriter) -> tuple[list[Json
         else:
             turns.append(_Turn(role, parts))
     return system, turns
+
+
+def _system_parts(message: Message, path: str, writer: PartWriter) -> list[JsonObject]:
+    """The words of a system message: the API takes no other parts there."""
+    written: list[JsonObject] = []
+    for number, part in enumerate(message.parts):
+        where = f"{path}.parts[{number}]"
+        if isinstance(part, Text | Refusal | Structured | CachePoint | Opaque):
+            wire = writer.part(part, where)
+            if wire is not None:
+                written.append(wire)
+        else:
+            writer.losses.add(where, "dropped", "content", "a system prompt is text only")
+    return written
 
 
 def _write_answer(turn: _Turn, results: _Results, contents: list[JsonObject], writer: PartWriter, model: str) -> None:

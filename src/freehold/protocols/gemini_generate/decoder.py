@@ -143,9 +143,19 @@ class ChunkDecoder:
         ):
             return None
         match value.get("candidates"):
-            case [{"content": {"parts": [{"text": str(text), **marks}], "role": "model", **a}, "index": 0, **b}]:
+            case [
+                {"content": {"parts": [{"text": str(text), **marks}], "role": "model", **a}, "index": int(index), **b}
+            ]:
                 candidate = self._candidates.get(0)
-                if a or b or candidate is None or candidate.open is None or candidate.finish is not None:
+                if (
+                    a
+                    or b
+                    or type(index) is not int
+                    or index
+                    or candidate is None
+                    or candidate.open is None
+                    or candidate.finish is not None
+                ):
                     return None
                 if marks != _THOUGHT if candidate.thought else marks:
                     return None
@@ -200,11 +210,11 @@ class ChunkDecoder:
         if isinstance(content, dict):
             left = dict(content)
             parts = left.get("parts")
-            if isinstance(parts, list) and parts:
+            # An empty text, as it often stands beside the reason to finish, is no part of the answer.
+            if isinstance(parts, list) and any(item != _SILENCE for item in parts):
                 del left["parts"]
-                if any(item != _SILENCE for item in parts):
-                    # The model goes on after all: what it gave as its reason to finish was one of several steps.
-                    candidate.finish = None
+                # The model goes on after all: what it gave as its reason to finish was one of several steps.
+                candidate.finish = None
                 for item in parts:
                     self._part(item, number, candidate, events)
             rest["content"] = left

@@ -271,7 +271,7 @@ class ChunkEncoder:
             case Text() | Reasoning() if part.text or is_ours(part.extra) or part.proof is not None:
                 wire = self._writer().part(part, path)
                 return None if wire is None else self._parts([wire], event.choice)
-            case Refusal() if part.text:
+            case Refusal():
                 wire = self._writer().part(part, path)
                 return None if wire is None else self._parts([wire], event.choice)
             case Text() | Reasoning():

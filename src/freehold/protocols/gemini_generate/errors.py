@@ -9,7 +9,8 @@ from typing import cast
 from freehold.errors import STATUS_OF_KIND, CallerError, ErrorKind, kind_of_status
 from freehold.ir import Extra, Failure, JsonObject, JsonValue, parse_json, write_json
 from freehold.protocols.codec import Headers, Stamp, WireResponse
-from freehold.protocols.gemini_generate.language import LANGUAGE, NAME, is_ours
+from freehold.protocols.gemini_generate.language import ABSENT, LANGUAGE, LISTED, NAME, is_ours
+from freehold.protocols.gemini_generate.wire import repeat
 
 KIND_OF_STATUS: dict[str, ErrorKind] = {
     "INVALID_ARGUMENT": "invalid_request",
@@ -107,6 +108,7 @@ def read_error(value: JsonValue, status: int, headers: dict[str, str] | None = N
         return None
     outer = {name: item for name, item in value.items() if name != "error"}
     inner = dict(cast("JsonObject", value["error"]))
+    absent: list[JsonValue] = [f"error.{name}" for name in ("code", "message") if name not in inner]
     message = inner.pop("message") if isinstance(inner.get("message"), str) else ""
     word = inner.pop("status") if isinstance(inner.get("status"), str) else None
     code = inner.get("code")
@@ -117,8 +119,10 @@ def read_error(value: JsonValue, status: int, headers: dict[str, str] | None = N
         del inner["code"]
     details = inner.get("details")
     fields: JsonObject = {**outer, "error": inner}
+    if absent:
+        fields[ABSENT] = absent
     if listed:
-        fields["listed"] = True
+        fields[LISTED] = True
     return Failure(
         origin=NAME,
         status=status,
@@ -216,11 +220,9 @@ def error_body(failure: Failure) -> JsonObject:
         error["status"] = next((word for kind, word in _STATUS_OF_KIND.items() if kind == failure.kind), "UNKNOWN")
     body: JsonObject = {"error": error}
     if failure.extra is not None and native:
-        for name, value in failure.extra.fields.items():
-            if name == "error" and isinstance(value, dict):
-                error.update(value)
-            elif name != "listed":
-                body[name] = value
+        left = failure.extra.fields.get("error")
+        error.update(left if isinstance(left, dict) else {})
+        repeat(failure.extra.fields, body)
         return body
     details = _written_details(failure)
     if details:
@@ -240,7 +242,7 @@ def _written_details(failure: Failure) -> list[JsonValue]:
 def encode_error(failure: Failure, stamp: Stamp) -> WireResponse:
     """An error as Google's clients expect it: the class they raise follows from the status."""
     body: JsonValue = error_body(failure)
-    if failure.extra is not None and is_ours(failure.extra) and failure.extra.fields.get("listed") is True:
+    if failure.extra is not None and is_ours(failure.extra) and failure.extra.fields.get(LISTED) is True:
         body = [body]
     headers: Headers = (("content-type", "application/json"), ("x-goog-request-id", stamp.id))
     if failure.retry_after is not None:

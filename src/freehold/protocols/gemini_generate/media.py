@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 from freehold.ir import FileId, Inline, JsonObject, Losses, Media, MediaKind, PlainText, Url
-from freehold.protocols.gemini_generate.language import NAME
+from freehold.protocols.gemini_generate.language import NAME, STYLE, is_ours
 from freehold.protocols.gemini_generate.wire import Node
 
 _FILES = ("https://generativelanguage.googleapis.com/", "files/")
@@ -73,9 +73,21 @@ def read_media(node: Node) -> Media | None:
         node.take(name)
         media_type, title = child.take_str("mimeType"), child.take_str("displayName")
         node.keep(name, child)
-        source = Inline(data=said) if name == "inlineData" else _address(said)
+        source = Inline(data=_standard(said, node)) if name == "inlineData" else _address(said)
         return Media(kind=kind_of(media_type), source=source, media_type=media_type, name=title)
     return None
+
+
+_STANDARD, _URL_SAFE = str.maketrans("-_", "+/"), str.maketrans("+/", "-_")
+"""Google's Python SDK writes the URL-safe alphabet of base64; Google takes both, others only the standard one."""
+
+
+def _standard(data: str, node: Node) -> str:
+    """Bytes in the standard alphabet; marks those that were in the other."""
+    if "-" not in data and "_" not in data:
+        return data
+    node.note(STYLE, "url-safe")
+    return data.translate(_STANDARD)
 
 
 def _address(uri: str) -> Url | FileId:
@@ -92,6 +104,8 @@ def write_media(media: Media, losses: Losses, path: str, *, native: bool) -> Jso
     match media.source:
         case Inline(data=data):
             media_type = media.media_type if native else media.media_type or _guess(media, data)
+            if media.extra is not None and is_ours(media.extra) and media.extra.fields.get(STYLE) == "url-safe":
+                data = data.translate(_URL_SAFE)
             return {"inlineData": _object(media_type, "data", data, title)}
         case PlainText(text=text):
             data = base64.b64encode(text.encode(errors="replace")).decode()

@@ -81,7 +81,8 @@ def _opaque(value: JsonObject) -> Opaque:
 def _read_text(node: Node) -> Text | Reasoning:
     text = node.take_str("text") or ""
     proof = take_proof(node)
-    if node.take_constant("thought", value=True):
+    if node.peek("thought") is True:
+        node.take("thought")
         return Reasoning(text=text, proof=proof, extra=node.rest())
     return Text(text=text, proof=proof, extra=node.rest())
 
@@ -115,15 +116,24 @@ def _read_call(node: Node) -> ToolCall | None:
         # A call whose arguments come bit by bit, addressed by paths (Vertex AI, only where the client asked for it).
         return None
     node.take("functionCall")
-    call_id, arguments = inner.take_str("id"), inner.take_object("args")
+    call_id, arguments = _take_id(inner), inner.take_object("args")
     node.keep("functionCall", inner)
     return ToolCall(
-        id=call_id or "",
+        id=call_id,
         name=name,
         arguments="" if arguments is None else write_json(arguments).decode(),
         proof=take_proof(node),
         extra=node.rest(),
     )
+
+
+def _take_id(inner: Node) -> str:
+    """The id of a call, "" for none; a call that has none keeps it so, whatever id stands in for it."""
+    if not inner.has("id"):
+        inner.note_absent("id")
+    elif inner.peek("id"):
+        return inner.take_str("id") or ""
+    return ""
 
 
 def _read_result(node: Node) -> ToolResult | None:
@@ -132,12 +142,13 @@ def _read_result(node: Node) -> ToolResult | None:
     if name is None:
         return None
     node.take("functionResponse")
-    call_id, response = inner.take_str("id"), inner.take_object("response")
+    call_id, response = _take_id(inner), inner.take_object("response")
     parts: list[Text | Media | Structured | CachePoint | Opaque] = []
     is_error: bool | None = None
     match response:
         case None:
-            inner.note_absent("response")
+            if not inner.has("response"):
+                inner.note_absent("response")
         case {"output": str(text), **others} if not others:
             parts.append(Text(text=text))
         case {"error": str(text), **others} if not others:
@@ -150,7 +161,7 @@ def _read_result(node: Node) -> ToolResult | None:
         inner.take("parts")
         parts.extend(_result_part(item, inner.at("parts")) for item in said)
     node.keep("functionResponse", inner)
-    return ToolResult(call_id=call_id or "", name=name, parts=tuple(parts), is_error=is_error, extra=node.rest())
+    return ToolResult(call_id=call_id, name=name, parts=tuple(parts), is_error=is_error, extra=node.rest())
 
 
 def _result_part(value: JsonValue, path: str) -> Media | Opaque:

@@ -26,7 +26,6 @@ from freehold.protocols.gemini_generate.language import (
     FINISH_REASON_OF_KIND,
     KIND_OF_FINISH_REASON,
     NAME,
-    is_ours,
 )
 from freehold.protocols.gemini_generate.parts import PartWriter, read_part
 from freehold.protocols.gemini_generate.usage import read_usage, write_usage
@@ -147,11 +146,11 @@ def write_response(response: Response, stamp: Stamp, model: str) -> Encoded[Json
 def write_heading(response: Response, body: JsonObject, stamp: Stamp, model: str) -> None:
     """Which model answered, and the answer's id; made up only for other languages' answers."""
     native = response.origin == NAME
-    version = response.model or (None if native else model)
-    identity = response.id or (None if native else stamp.id)
-    if version:
+    version = response.model if native else response.model or model or None
+    identity = response.id if native else response.id or stamp.id
+    if version is not None:
         body["modelVersion"] = version
-    if identity:
+    if identity is not None:
         body["responseId"] = identity
 
 
@@ -162,8 +161,6 @@ def _write_candidate(choice: Choice, writer: PartWriter) -> JsonObject:
     if choice.finish is not None:
         wire["finishReason"] = write_finish(choice.finish, writer.losses, f"{path}.finish")
     wire["index"] = choice.index
-    if choice.extra is not None and is_ours(choice.extra) and "finishReason" in choice.extra.fields:
-        del wire["finishReason"]
     restore(choice.extra, wire, writer.losses, path)
     return wire
 

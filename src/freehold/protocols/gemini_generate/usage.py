@@ -20,7 +20,7 @@ def _count(value: object) -> int:
 
 def split_usage(value: JsonObject) -> tuple[Usage, Extra | None]:
     """`usageMetadata` as the canonical counts, and what is left of it; prompts that hosted tools made are input."""
-    counts = {name: item for name, item in value.items() if name in _COUNTS and type(item) is int}
+    counts = {name: item for name, item in value.items() if name in _COUNTS and type(item) is int and item >= 0}
     left: JsonObject = {name: item for name, item in value.items() if name not in counts}
     prompt, said, thoughts = (
         counts.get("promptTokenCount"),
@@ -30,16 +30,18 @@ def split_usage(value: JsonObject) -> tuple[Usage, Extra | None]:
     hosted = _count(left.get(_HOSTED)) if _HOSTED in left else 0
     taken = None if prompt is None and not hosted else (prompt or 0) + hosted
     given = None if said is None and thoughts is None else (said or 0) + (thoughts or 0)
+    total = counts.get("totalTokenCount")
+    if total is not None and total != (taken or 0) + (given or 0):
+        left["totalTokenCount"] = total
+    # Written from the canonical counts unless told otherwise.
     absent: list[JsonValue] = []
     if prompt is None and hosted:
         absent.append("promptTokenCount")
     if said is None and thoughts is not None:
         absent.append("candidatesTokenCount")
-    total = counts.get("totalTokenCount")
     if total is None:
         absent.append("totalTokenCount")
-    elif total != (taken or 0) + (given or 0):
-        left["totalTokenCount"] = total
+    absent = [name for name in absent if name not in left]
     if absent:
         left[ABSENT] = absent
     usage = Usage(
@@ -68,8 +70,7 @@ def write_usage(usage: Usage, extra: Extra | None, losses: Losses, path: str) ->
         # Some providers count thoughts beside their output after all: then there are more of them than of it.
         inside = usage.output_tokens - (usage.reasoning or 0)
         wire["candidatesTokenCount"] = said = inside if inside >= 0 else usage.output_tokens
-    if "totalTokenCount" not in fields:
-        wire["totalTokenCount"] = (usage.input_tokens or 0) + said + (usage.reasoning or 0)
+    wire["totalTokenCount"] = (usage.input_tokens or 0) + said + (usage.reasoning or 0)
     if usage.reasoning is not None:
         wire["thoughtsTokenCount"] = usage.reasoning
     if usage.cache_read is not None:

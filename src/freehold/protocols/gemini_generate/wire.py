@@ -172,7 +172,10 @@ def restore(extra: Extra | None, into: JsonObject, losses: Losses, path: str) ->
 
 
 def repeat(fields: JsonObject, into: JsonObject) -> None:
-    """Join what was left of an object with what is known of it; what is known wins."""
+    """Join what was left of an object with what is written of it.
+
+    What was left is what the codec did not understand, so it replaces what the codec made up for lack of it.
+    """
     if fields.keys().isdisjoint(MARKS):
         for name, value in fields.items():
             _join(name, value, into)
@@ -206,9 +209,9 @@ def repeat(fields: JsonObject, into: JsonObject) -> None:
 def _join(name: str, value: JsonValue, into: JsonObject) -> None:
     known = into.get(name)
     if isinstance(known, dict) and isinstance(value, dict):
-        into[name] = {**known, **{key: item for key, item in value.items() if key not in known}}
+        into[name] = {**known, **value}
     else:
-        into.setdefault(name, value)
+        into[name] = value
 
 
 def _inside(fields: JsonObject, into: JsonObject) -> set[str]:
@@ -224,7 +227,7 @@ def _inside(fields: JsonObject, into: JsonObject) -> set[str]:
                 holder[step] = inner
             holder = inner
         for name in cast("list[str]", names):
-            holder.setdefault(name, fields[name])
+            _join(name, fields[name], holder)
             moved.add(name)
     return moved
 
