@@ -204,6 +204,16 @@ def test_a_whole_answer_of_another_protocol() -> None:
     assert [block.type for block in whole.content] == [block.type for block in message.content]
 
 
+def test_calls_that_their_provider_did_not_name_are_told_apart() -> None:
+    calls = (ToolCall(id="", name="look", arguments="{}"), ToolCall(id="", name="look", arguments="{}"))
+    answer = Response(origin="gemini-generate", choices=(Choice(parts=calls),))
+    whole = json.loads(CODEC.encode_response(answer, STAMP).value.body)["content"]
+    streamed = understood(sent(*unfold(answer))).content
+    ids = [block["id"] for block in whole]
+    assert len(set(ids)) == 2
+    assert ids == [block.id for block in streamed if block.type == "tool_use"]
+
+
 def test_stop_sequences_and_limits() -> None:
     def reason(finish: Finish) -> tuple[str, str | None]:
         delta = sent([start(), ChoiceEnd(finish=finish)], [ResponseEnd()])[-2]["delta"]

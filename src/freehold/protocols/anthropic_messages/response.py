@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import cast
 
+import msgspec
+
 from freehold.ir import (
     Choice,
     Extra,
@@ -19,6 +21,7 @@ from freehold.ir import (
 )
 from freehold.protocols.anthropic_messages.language import KIND_OF_STOP_REASON, LANGUAGE, STOP_REASON_OF_KIND
 from freehold.protocols.anthropic_messages.parts import BlockWriter, is_ours, read_blocks
+from freehold.protocols.anthropic_messages.sequence import made_id
 from freehold.protocols.anthropic_messages.usage import read_usage, write_complete_usage
 from freehold.protocols.codec import Encoded, Stamp, garbled
 
@@ -109,7 +112,8 @@ def write_response(response: Response, stamp: Stamp, model: str) -> Encoded[Json
         losses.add(f"choices[{index}]", "dropped", "content", "a message has one candidate")
     choice = response.choices[0] if response.choices else Choice(parts=())
     writer = BlockWriter(losses, native=native, answer=True)
-    content = writer.blocks(choice.parts, "choices[0].parts")
+    parts = choice.parts if native else _identified(choice.parts, stamp)
+    content = writer.blocks(parts, "choices[0].parts")
     finish = write_finish(choice.finish, losses, "choices[0].finish", calls=calls_tools(choice.parts), native=native)
     message: JsonObject = {
         "id": message_id(response, stamp),
@@ -125,6 +129,14 @@ def write_response(response: Response, stamp: Stamp, model: str) -> Encoded[Json
     if response.usage is not None or not native:
         message["usage"] = write_complete_usage(response.usage, losses, "usage", native=native)
     return Encoded(message, losses.done())
+
+
+def _identified(parts: tuple[Part, ...], stamp: Stamp) -> tuple[Part, ...]:
+    """The same with an id for every tool call: a client must tell two calls of one tool apart."""
+    return tuple(
+        msgspec.structs.replace(part, id=made_id(stamp, index)) if isinstance(part, ToolCall) and not part.id else part
+        for index, part in enumerate(parts)
+    )
 
 
 def write_end(target: JsonObject, finish: JsonObject, extra: Extra | None, losses: Losses, path: str) -> None:
