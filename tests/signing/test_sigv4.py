@@ -329,6 +329,11 @@ def test_host_and_date_must_be_signed(unsigned: str) -> None:
 def test_the_authority_of_http2_may_be_signed_instead_of_the_host() -> None:
     # What the AWS SDK for JavaScript 3.1162 sent over HTTP/2.
     names = ":authority;amz-sdk-invocation-id;amz-sdk-request;content-length;content-type;x-amz-content-sha256"
+    authorization = (
+        f"AWS4-HMAC-SHA256 Credential={ACCESS_KEY_ID}/20261122/us-east-1/bedrock/aws4_request, "
+        f"SignedHeaders={names};x-amz-date;x-amz-user-agent, "
+        "Signature=e699c470090ae2340c46564b9f23a9f375e6cb31c6ffbb5212632799c5793117"
+    )
     headers = [
         ("content-type", "application/json"),
         ("content-length", "56"),
@@ -337,12 +342,7 @@ def test_the_authority_of_http2_may_be_signed_instead_of_the_host() -> None:
         ("amz-sdk-request", "attempt=1; max=1"),
         ("x-amz-date", "20261122T040634Z"),
         ("x-amz-content-sha256", "c3335e07d6e89650bf94cb98664be69f8774dbc3198df221f113db0a59ea14f0"),
-        (
-            "authorization",
-            f"AWS4-HMAC-SHA256 Credential={ACCESS_KEY_ID}/20261122/us-east-1/bedrock/aws4_request, "
-            f"SignedHeaders={names};x-amz-date;x-amz-user-agent, "
-            "Signature=e699c470090ae2340c46564b9f23a9f375e6cb31c6ffbb5212632799c5793117",
-        ),
+        ("authorization", authorization),
     ]
     body = b'{"messages":[{"role":"user","content":[{"text":"hi"}]}]}'
     now = dt.datetime(2026, 11, 22, 4, 6, 40, tzinfo=dt.UTC).timestamp()
