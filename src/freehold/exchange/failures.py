@@ -65,7 +65,8 @@ def for_caller(failure: Failure, target: str) -> Failure:
     if failure.kind in {"authentication", "permission", "billing"}:
         return Failure(
             origin=failure.origin,
-            status=failure.status,
+            # AWS says 403 to a wrong key; other vendors' clients know that by 401.
+            status=401 if failure.kind == "authentication" else failure.status,
             kind=failure.kind,
             message=f"{target}: {failure.message}",
             code=failure.code,

@@ -218,7 +218,10 @@ def encode_aws_error(failure: Failure, stamp: Stamp, language: Language) -> Wire
 def _type_and_status(failure: Failure, *, native: bool) -> tuple[str | None, int]:
     if native and failure.status >= 400:
         known = _TYPE_AND_STATUS.get(failure.kind)
-        return failure.type or (None if known is None else known[0]), failure.status
+        if failure.type is not None:
+            # A stream's first frame may have said it, where types begin with a small letter.
+            return failure.type[:1].upper() + failure.type[1:], failure.status
+        return None if known is None else known[0], failure.status
     if failure.origin == "freehold" and failure.type is not None and failure.type.endswith("Exception"):
         # The signature check names AWS's own type; all of those are refusals.
         return failure.type, 403

@@ -80,6 +80,8 @@ def read_error(value: JsonObject, status: int, headers: dict[str, str] | None = 
     outer.take_constant("type", "error")
     kind_word, message = inner.take_str("type"), inner.take_str("message")
     kind = KIND_OF_TYPE.get(kind_word or "") or (kind_of_status(status) if status >= 400 else "internal")
+    if kind_word == "api_error" and status >= 400:
+        kind = kind_of_status(status)  # Anthropic says it of every failure of its own, a 503 and a 504 included
     left = inner.rest()
     if left is not None:
         outer.put_back("error", left.fields)
