@@ -80,7 +80,7 @@ class AnthropicMessages:
         value = {"type": "error", **_error(fault), "request_id": REQUEST_ID}
         return Reply(status=fault.status, headers=tuple(headers), body=json.dumps(value).encode())
 
-    def broken_off(self, fault: Fault) -> bytes:
+    def broken_off(self, asked: Asked, fault: Fault) -> bytes:
         """An error within a stream that began well."""
         return event("error", **_error(fault))
 

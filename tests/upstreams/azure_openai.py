@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.upstreams.openai_chat import OpenAIChat, event
 from tests.upstreams.openai_responses import OpenAIResponses
-from tests.upstreams.scenarios import Heard, Said
+from tests.upstreams.scenarios import Fault, Heard, Said
 from tests.upstreams.server import Asked, Reply
 from tests.upstreams.validation import WrongRequestError
 
@@ -53,3 +53,9 @@ class AzureOpenAI(OpenAIChat):
             }
         )
         return [first, *super().pieces(asked, said)]
+
+    def broken_off(self, asked: Asked, fault: Fault) -> bytes:
+        """An error within a stream that began well."""
+        if asked.path == "/openai/responses":
+            return self._responses.broken_off(asked, fault)
+        return super().broken_off(asked, fault)

@@ -106,7 +106,7 @@ class _Bedrock:
         body = json.dumps({"message": f"{MESSAGE} ({status})"}).encode()
         return Reply(status=status, headers=tuple(headers), body=body)
 
-    def broken_off(self, fault: Fault) -> bytes:
+    def broken_off(self, asked: Asked, fault: Fault) -> bytes:
         kind = _ERRORS[fault.status][1]
         value = {"message": f"{MESSAGE} ({fault.status})"}
         name = kind[0].lower() + kind[1:]

@@ -34,7 +34,7 @@ class Vendor(Protocol):
 
     def refuse(self, fault: Fault) -> Reply: ...
 
-    def broken_off(self, fault: Fault) -> bytes: ...
+    def broken_off(self, asked: Asked, fault: Fault) -> bytes: ...
 
     @property
     def stream_headers(self) -> tuple[tuple[str, str], ...]: ...
@@ -89,7 +89,7 @@ class Emulator:
                 if not streamed:
                     return vendor.refuse(turn)
                 begun = vendor.pieces(asked, self._text())[: self._lead(asked) + count if count else 0]
-                return Reply(headers=vendor.stream_headers, pieces=[*begun, vendor.broken_off(turn)])
+                return Reply(headers=vendor.stream_headers, pieces=[*begun, vendor.broken_off(asked, turn)])
             case Break(ending=ending):
                 if not streamed:
                     return Reply(pieces=[b'{"id": "cut'], ending="close" if ending == "end" else ending)

@@ -130,7 +130,7 @@ class Gemini:
         status = 503 if fault.status == 529 else fault.status
         return Reply(status=status, headers=(JSON,), body=json.dumps(_error(fault), indent=2).encode())
 
-    def broken_off(self, fault: Fault) -> bytes:
+    def broken_off(self, asked: Asked, fault: Fault) -> bytes:
         return b"data: %b\r\n\r\n" % json.dumps(_error(fault)).encode()
 
     @property

@@ -153,7 +153,7 @@ class OpenAIChat:
     def refuse(self, fault: Fault) -> Reply:
         return refusal(fault)
 
-    def broken_off(self, fault: Fault) -> bytes:
+    def broken_off(self, asked: Asked, fault: Fault) -> bytes:
         """An error within a stream that began well."""
         return event(error_value(fault))
 

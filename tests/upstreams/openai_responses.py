@@ -50,7 +50,7 @@ class OpenAIResponses:
     def refuse(self, fault: Fault) -> Reply:
         return openai_chat.refusal(fault)
 
-    def broken_off(self, fault: Fault) -> bytes:
+    def broken_off(self, asked: Asked, fault: Fault) -> bytes:
         error = openai_chat.error_value(fault)["error"]
         return _framed(9, {"type": "error", "code": "server_error", "message": error["message"], "param": None})
 
