@@ -80,9 +80,14 @@ def _print(config: Config, accounts: list[Health], notes: tuple[str, ...], *, li
         problem = "" if health.problem is None else f": {health.problem}"
         typer.echo(f"{health.account:<16} {health.provider:<18} {word}{asked}{took}{cost}{problem}")
     where = config.source or "the environment (there is no file)"
-    typer.echo(f"{where}: {len(accounts)} accounts, {len(config.models)} models, no mistakes", err=True)
+    counts = f"{_counted(len(accounts), 'account')}, {_counted(len(config.models), 'model')}"
+    typer.echo(f"{where}: {counts}, no mistakes", err=True)
     if not accounts:
         typer.echo("There is no account yet: `freehold init` writes one down, `freehold demo` needs none.", err=True)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 async def _examine(config: Config, *, live: bool) -> tuple[list[Health], tuple[str, ...]]:

@@ -121,6 +121,11 @@ def _chosen(named: Sequence[str] | None, *, ask: bool) -> list[Provider]:
             continue
         if ask or each.environment.discover == "use":
             found.append(each)
+    if ask and not found:
+        name = typer.prompt(
+            f"Which provider? ({', '.join(known)}; empty for none)", default="", show_default=False, err=True
+        )
+        return _chosen([name], ask=False) if name else []
     return found
 
 
@@ -195,7 +200,9 @@ def configuration(drafts: Sequence[AccountDraft], models: Sequence[str], listen:
 
 
 def _toml(value: str | list[str]) -> str:
-    """Strings and lists of strings: TOML writes them as JSON does."""
+    """Strings and lists of strings: TOML writes a string as JSON does."""
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(each) for each in value) + "]"
     return msgspec.json.encode(value).decode()
 
 

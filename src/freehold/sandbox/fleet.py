@@ -131,7 +131,9 @@ def _account(cloud: Cloud) -> dict[str, object]:
 
 
 def _toml(value: object) -> str:
-    """A value as TOML writes it; strings and lists of strings are JSON's."""
+    """A value as TOML writes it; its strings are JSON's."""
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(each) for each in cast("list[str]", value)) + "]"
     if isinstance(value, dict):
         pairs = cast("dict[str, str]", value).items()
         return "{ " + ", ".join(f"{_toml(key)} = {_toml(text)}" for key, text in pairs) + " }"
