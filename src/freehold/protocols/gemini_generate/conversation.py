@@ -235,13 +235,23 @@ def _sides(messages: tuple[Message, ...], writer: PartWriter) -> tuple[list[Json
                 losses.add(path, "moved", "behaviour", "system text said in mid-conversation stands at its top")
             system.extend(_system_parts(message, path, writer))
             continue
-        role = "model" if message.role == "assistant" else "user"
-        parts = [(part, f"{path}.parts[{number}]") for number, part in enumerate(message.parts)]
-        if turns and turns[-1].role == role:
-            turns[-1].parts.extend(parts)
-        else:
-            turns.append(_Turn(role, parts))
+        for number, part in enumerate(message.parts):
+            role = _side(message, part)
+            if not turns or turns[-1].role != role:
+                turns.append(_Turn(role, []))
+            turns[-1].parts.append((part, f"{path}.parts[{number}]"))
     return system, turns
+
+
+def _side(message: Message, part: Part) -> str:
+    """Who says a part: calls are the model's and results the user's, whoever was said to have said them."""
+    match part:
+        case ToolCall():
+            return "model"
+        case ToolResult():
+            return "user"
+        case _:
+            return "model" if message.role == "assistant" else "user"
 
 
 def _system_parts(message: Message, path: str, writer: PartWriter) -> list[JsonObject]:
@@ -278,7 +288,12 @@ def _write_answer(turn: _Turn, results: _Results, contents: list[JsonObject], wr
             apart = None if is_gemini_3(model) else beside
             answers.append(_write_answer_to(part, path, results.take(part), writer, apart))
     _sign_first_call(written, model)
-    if written:
+    before = contents[-1] if contents else {}
+    said = before.get("parts")
+    if written and before.get("role") == "model" and isinstance(said, list):
+        # Only results of hosted tools, which can not be said, stood between them.
+        said.extend(written)
+    elif written:
         contents.append(_content("model", written))
     if answers:
         contents.append(_content("user", answers + beside))
@@ -301,6 +316,7 @@ def _write_answer_to(
     for number, part in enumerate(result.parts):
         wire = writer.part(part, f"{where}.parts[{number}]") if isinstance(part, Media) else None
         if wire is not None:
+            writer.losses.add(f"{where}.parts[{number}]", "moved", "behaviour", "what a tool showed stands beside it")
             beside.append(wire)
     plain = tuple(part for part in result.parts if not isinstance(part, Media))
     return writer.result(msgspec.structs.replace(named, parts=plain), where)
