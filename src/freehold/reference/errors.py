@@ -387,6 +387,13 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     ),
     # --- The gateway ---
     _entry(
+        "internal_error",
+        "operator",
+        500,
+        "A bug of Freehold's. The server's log has it.",
+        "Please report what the log says, and the request if you can share it.",
+    ),
+    _entry(
         "too_many_streams",
         "operator",
         503,
