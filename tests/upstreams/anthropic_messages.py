@@ -52,7 +52,7 @@ class AnthropicMessages:
             check_typed(MessageCountTokensParams, body)
             return hear(body), False
         stream = body.get("stream") is True
-        check_typed(MessageCreateParamsStreaming if stream else MessageCreateParamsNonStreaming, body)
+        check_message(MessageCreateParamsStreaming if stream else MessageCreateParamsNonStreaming, body)
         return hear(body), stream
 
     def operation(self, asked: Asked) -> str:
@@ -87,6 +87,14 @@ class AnthropicMessages:
     @property
     def stream_headers(self) -> tuple[tuple[str, str], ...]:
         return (SSE, ("request-id", REQUEST_ID))
+
+
+def check_message(kind: type, body: Mapping[str, Any]) -> None:
+    """The package's types no longer know the sampling knobs, which the models before Opus 4.7 still take."""
+    for name, top in (("temperature", 1.0), ("top_p", 1.0), ("top_k", 1 << 30)):
+        if not 0 <= body.get(name, 0) <= top:
+            raise WrongRequestError(f"{name}: must be within 0 and {top}")
+    check_typed(kind, {name: value for name, value in body.items() if name not in {"temperature", "top_p", "top_k"}})
 
 
 def _error(fault: Fault) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from botocore.credentials import Credentials
 from tests.upstreams import anthropic_messages
 from tests.upstreams.scenarios import MESSAGE, Fault, Heard, Said
 from tests.upstreams.server import Asked, Reply
-from tests.upstreams.validation import Untyped, WrongRequestError, as_object, check_shape, check_typed
+from tests.upstreams.validation import Untyped, WrongRequestError, as_object, check_shape
 
 JSON = ("content-type", "application/json")
 EVENTS = ("content-type", "application/vnd.amazon.eventstream")
@@ -177,7 +177,7 @@ class BedrockInvoke(_Bedrock):
         body.pop("anthropic_beta", None)
         if "model" in body or "stream" in body:
             raise WrongRequestError("model and stream: extra inputs are not permitted")
-        check_typed(MessageCreateParamsNonStreaming, {**body, "model": MODEL})
+        anthropic_messages.check_message(MessageCreateParamsNonStreaming, {**body, "model": MODEL})
         return anthropic_messages.hear(body), name.endswith("Stream")
 
     def whole(self, asked: Asked, said: Said) -> Reply:

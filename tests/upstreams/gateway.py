@@ -90,11 +90,14 @@ SPOKEN = [name for name, upstream in UPSTREAMS.items() if upstream.codec in CODE
 class Gateway:
     """A running service with its upstreams. Call only from other threads than its own."""
 
-    def __init__(self, folder: Path, *, more: str = "", upstreams: Mapping[str, Upstream] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, more: str = "", keys: bool = True, upstreams: Mapping[str, Upstream] | None = None
+    ) -> None:
         self.folder = folder
         self.upstreams = {name: UPSTREAMS[name] for name in SPOKEN} if upstreams is None else dict(upstreams)
         self.emulators = {name: Emulator(upstream.vendor()) for name, upstream in self.upstreams.items()}
         self._more = more
+        self._keys = keys
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.service: Service
@@ -130,6 +133,7 @@ class Gateway:
             "[server]",
             'listen = "127.0.0.1:0"',
             'admin_listen = "127.0.0.1:0"',
+            f"require_keys = {str(self._keys).lower()}",
             f'secret = "{SERVER_SECRET}"',
             f'[storage]\nurl = "sqlite:///{self.folder / "freehold.db"}"',
             f'[ledger]\ndirectory = "{self.folder / "spool"}"',
@@ -159,6 +163,11 @@ class Gateway:
 
         async def make() -> tuple[str, str]:
             minted, _ = await self.service.keys.create(project="p", name="n", now=1.0, aws=aws, models=models)
+            for _ in range(500):
+                # A server that has just started is told of keys for the first time a moment after it listens.
+                if any(key.id == minted.key.id for key in self.service._table.keys):
+                    break
+                await asyncio.sleep(0.01)
             if aws:
                 return minted.key.access_key_id or "", minted.secret_access_key or ""
             return minted.bearer or "", minted.key.id

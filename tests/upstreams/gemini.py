@@ -92,13 +92,15 @@ class Gemini:
     def read(self, asked: Asked) -> tuple[Heard, bool]:
         """Raises WrongRequestError for what Google would refuse."""
         verb = self.verb(asked)
-        as_object(asked.body)
         try:
             read = _KINDS[verb].model_validate_json(asked.body)
         except ValidationError as error:
             raise WrongRequestError(f"{verb}: {error}") from None
         if verb == "streamGenerateContent" and asked.query != "alt=sse":
             raise WrongRequestError(f"streams are asked for with alt=sse, not {asked.query!r}")
+        for inner in known_models(as_object(asked.body)):
+            if inner != asked.path.partition("v1beta/")[2].partition(":")[0]:
+                raise WrongRequestError(f"the model in the body is {inner}, in the path {asked.path}")
         # Google reads camelCase and snake_case, and both alphabets of base64; from here on there is one of each.
         known = read.model_dump(mode="json", by_alias=True, exclude_none=True)
         return (hear(known), verb.startswith("stream")) if "contents" in known else (Heard(), False)
@@ -136,6 +138,12 @@ class Gemini:
     @property
     def stream_headers(self) -> tuple[tuple[str, str], ...]:
         return (SSE,)
+
+
+def known_models(body: Mapping[str, Any]) -> list[str]:
+    """The models that a batch, or a request to be counted, names besides the path."""
+    inner = [*(body.get("requests") or []), body, body.get("generateContentRequest") or {}]
+    return [request["model"] for request in inner if "model" in request]
 
 
 def _error(fault: Fault) -> dict[str, Any]:
