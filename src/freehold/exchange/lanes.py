@@ -174,6 +174,10 @@ def tunnel(wire: WireRequest, seen: Glance, target: Target, operation: Operation
     name = target.codec.name
     if name in _MODEL_IN_BODY and "model" not in fields:
         return None  # Vertex clients name the model in the path only; other targets want it in the body
+    if name == "anthropic-messages" and wire.path.endswith("Predict"):
+        return None  # they say the version in the body, where others want it as a header
+    if name == "gemini-generate" and operation != "generate" and seen.model != target.model:
+        return None  # each request of a batch, and one that is counted, names the model again
     body = wire.body
     if name in _MODEL_IN_BODY and seen.model != target.model:
         fields = {**fields, "model": msgspec.Raw(msgspec.json.encode(target.model))}
