@@ -25,7 +25,7 @@ from freehold.exchange.media import FetchPolicy
 from freehold.exchange.places import Places
 from freehold.exchange.record import Spool
 from freehold.exchange.road import Road, Snapshot
-from freehold.governance.authentication import Authenticator
+from freehold.governance.authentication import Authenticator, is_loopback_host
 from freehold.governance.keys import KeyTable
 from freehold.governance.keystore import KeyStore, open_keystore
 from freehold.governance.seal import Sealer
@@ -256,6 +256,14 @@ class Service:
     async def listen(self) -> None:
         """Serve the data plane and the control plane. Raises ConfigError for an address that can not be had."""
         server, limits = self.config.server, self.config.limits
+        if not server.require_keys and not is_loopback_host(server.listen):
+            raise ConfigError(
+                f"{server.listen} can be reached from outside; set [server] require_keys = true, or listen on 127.0.0.1"
+            )
+        if server.admin_token is None and not is_loopback_host(server.admin_listen):
+            raise ConfigError(
+                f"{server.admin_listen} can be reached from outside; set [server] admin_token, or use 127.0.0.1"
+            )
         http = HttpLimits(
             headers=limits.headers,
             streams=limits.streams,

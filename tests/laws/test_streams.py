@@ -67,9 +67,12 @@ def test_grammar_of_any_prefix_closed(name: str) -> None:
 def test_a_stream_that_dies_never_ends_as_a_clean_end(name: str) -> None:
     """Cut in its first half, before any finish reason, no recorded stream may close with a ResponseEnd."""
     codec, frames = opened(name)
+    half = frames[: len(frames) // 2]
+    if any(b'"finishReason"' in frame.data for frame in half):
+        return  # Gemini has no other end than a reason, and gives one more than once
     decoder = codec.decoder()
     events: list[Event] = []
-    for frame in frames[: len(frames) // 2]:
+    for frame in half:
         events.extend(decoder.feed(frame))
     if any(isinstance(event, ChoiceEnd | ErrorEnd) for event in events):
         return

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
-import uvloop
 
-from freehold.app import Service
-from freehold.config import Config, load
 from freehold.errors import ConfigError
+
+if TYPE_CHECKING:
+    from freehold.app import Service
+    from freehold.config import Config
 
 
 def command(
@@ -28,6 +29,10 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the addresses as one JSON object.")] = False,
 ) -> None:
     """Serve every protocol on one port; SIGHUP reloads the configuration, SIGTERM finishes streams and stops."""
+    import uvloop
+
+    from freehold.config import load
+
     del workers  # stated so that a unit file need not change when there are more
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -53,6 +58,8 @@ def _addressed(config: Config, listen: str | None, admin_listen: str | None) -> 
 
 
 async def _serve(config: Config, *, as_json: bool) -> None:
+    from freehold.app import Service
+
     async with Service(config) as service:
         if not service.config.accounts:
             raise ConfigError(

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from freehold.errors import UpstreamError
 from freehold.exchange.failures import attempt_failed, failure_of
 from freehold.exchange.headers import answer_headers, dollars, passed_on
@@ -137,11 +139,17 @@ class Answering:
     def _encode_whole(self, result: Result) -> None:
         journey = self.journey
         if isinstance(result, Response):
-            result = self._sealed(result)
+            result = self._sealed(self.named(result))
         encoded = journey.arrival.codec.encode_response(result, journey.stamp, journey.request())
         journey.record.losses = self.prepared.losses + encoded.losses
         content_type = next((value for name, value in encoded.value.headers if name == "content-type"), "")
         self._respond(encoded.value.status, content_type or "application/json", encoded.value.body, [])
+
+    def named(self, response: Response) -> Response:
+        """The answer with the name of the model that gave it, which Bedrock does not repeat and others' clients need."""
+        if response.model or self.prepared.lane != "translate":
+            return response
+        return msgspec.structs.replace(response, model=self.prepared.target.model)
 
     def _sealed(self, response: Response) -> Response:
         journey, target = self.journey, self.prepared.target
@@ -381,9 +389,11 @@ class _Tunnel:
 class _Translation:
     """Events through the client's encoder."""
 
-    __slots__ = ("_encoder", "_seal", "_writer")
+    __slots__ = ("_answering", "_encoder", "_seal", "_started", "_writer")
 
     def __init__(self, answering: Answering, framing: Framing) -> None:
+        self._answering = answering
+        self._started = False
         journey, target = answering.journey, answering.prepared.target
         client = journey.arrival.codec
         self._encoder: StreamEncoder = client.encoder(journey.stamp, journey.request())
@@ -392,7 +402,17 @@ class _Translation:
 
     def write(self, batches: list[list[Event]], data: bytes) -> bytes:  # noqa: ARG002 -- the other passage needs it
         write, encode, seal = self._writer.write, self._encoder.feed, self._seal.feed
+        if not self._started:
+            batches = [self._start(events) for events in batches]
         return b"".join([write(frame) for events in batches for frame in encode(seal(events))])
+
+    def _start(self, events: list[Event]) -> list[Event]:
+        for number, event in enumerate(events):
+            if isinstance(event, ResponseStart):
+                self._started = True
+                named = msgspec.structs.replace(event, response=self._answering.named(event.response))
+                return [*events[:number], named, *events[number + 1 :]]
+        return events
 
     def close(self) -> bytes:
         return self._writer.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from urllib.parse import quote
 
 from freehold.ir import Loss
 
@@ -33,12 +34,17 @@ def answer_headers(
         ("content-type", content_type),
         (REQUEST_ID_HEADERS[codec], exchange),
         ("freehold-exchange", exchange),
-        ("freehold-target", target),
+        ("freehold-target", said_in_header(target)),
         ("freehold-attempts", str(attempts)),
     ]
     if losses:
         headers.append(("freehold-loss", loss_header(losses)))
     return headers
+
+
+def said_in_header(target: str) -> str:
+    """A target's name as a header can say it: what is not printable ASCII is percent-encoded."""
+    return target if target.isascii() and target.isprintable() else quote(target, safe="/@:+-._~ !#$&'()*,;=?[]")
 
 
 def loss_header(losses: Sequence[Loss]) -> str:

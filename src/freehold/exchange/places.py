@@ -58,10 +58,23 @@ class Places:
         if known is not None:
             return known
         resolution = self._names.resolve(model)
-        places = tuple(self.place(named) for named in resolution.targets)
+        places = self._usable(resolution.targets)
         if len(self._resolved) < 4096:  # names come from callers: remembering them must not fill memory
             self._resolved[model] = places
         return places
+
+    def _usable(self, targets: tuple[Named, ...]) -> tuple[Place, ...]:
+        """The places among the targets; one that nobody can speak to does not spoil the others."""
+        places: list[Place] = []
+        unusable: CallerError | None = None
+        for named in targets:
+            try:
+                places.append(self.place(named))
+            except CallerError as error:
+                unusable = error
+        if not places and unusable is not None:
+            raise unusable
+        return tuple(places)
 
     def place(self, named: Named) -> Place:
         """The place of one named target."""

@@ -153,8 +153,10 @@ class Spool:
             self._recount()
         written = os.write(self._file, row)
         if written != len(row):
-            # A full disk may take half a row: cut it off again, so that the next attempt starts on a clean line.
-            os.ftruncate(self._file, self._size)
+            # A full disk may take half a row. Cut it off again, unless a command has written behind it meanwhile.
+            before = os.fstat(self._file).st_size - written
+            if before == self._size:
+                os.ftruncate(self._file, before)
             raise OSError(errno.ENOSPC, "no space left on device")
         self._size += written
         self._dirty = True

@@ -22,7 +22,7 @@ from freehold.errors import CallerError, FreeholdError, UpstreamError
 from freehold.exchange.answers import Answering
 from freehold.exchange.door import Arrival, ClientGone, Door
 from freehold.exchange.failures import attempt_failed, failure_of, for_caller
-from freehold.exchange.headers import REQUEST_ID_HEADERS
+from freehold.exchange.headers import REQUEST_ID_HEADERS, said_in_header
 from freehold.exchange.lanes import (
     Glance,
     Prepared,
@@ -249,7 +249,7 @@ class Journey:
             ("freehold-attempts", str(len(attempts))),
         ]
         if target:
-            headers.append(("freehold-target", target))
+            headers.append(("freehold-target", said_in_header(target)))
         self.record.status = wire.status
         self.finish()
         self.door.respond(wire.status, headers, wire.body)
