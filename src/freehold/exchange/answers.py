@@ -146,7 +146,7 @@ class Answering:
         self._respond(encoded.value.status, content_type or "application/json", encoded.value.body, [])
 
     def named(self, response: Response) -> Response:
-        """The answer with the name of the model that gave it, which Bedrock does not repeat and others' clients need."""
+        """The answer with the name of the model that gave it: Bedrock does not repeat it, and clients need it."""
         if response.model or self.prepared.lane != "translate":
             return response
         return msgspec.structs.replace(response, model=self.prepared.target.model)
