@@ -14,6 +14,7 @@ Otherwise CallerError `model_not_found` with the three nearest names.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -37,7 +38,10 @@ _REGIONS_OF_PREFIX: Final[Mapping[str, tuple[str, ...]]] = {
 
 _REMEMBERED: Final = 2048
 _LONGEST_NAME: Final = 512
-"""Bytes of a name that can mean anything; the longest ARN that Bedrock takes is 2048, real ones are under 200."""
+"""Characters of a name that can mean anything; the longest ARN that Bedrock takes is 2048, real ones are under 200."""
+
+_NO_MODEL: Final = re.compile(r"[\x00-\x1f\x7f]|(?:^|/)\.{1,2}(?:/|$)")
+"""What no model is called: names with control characters, and steps that would lead elsewhere in a provider's path."""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,10 +93,12 @@ class Names:
         stated = self._stated.get(name)
         if stated is not None:
             return stated
+        if len(name) > _LONGEST_NAME or _NO_MODEL.search(name) is not None:
+            raise self._not_found(name)  # and not remembered: callers choose these names, and megabytes fit in a body
         if name in self._memo:
             found = self._memo[name]
         else:
-            found = self._find(name) if len(name) <= _LONGEST_NAME else None
+            found = self._find(name)
             if len(self._memo) >= _REMEMBERED:
                 self._memo.clear()
             self._memo[name] = found
@@ -174,7 +180,9 @@ class Names:
 
     def _explicit(self, name: str, account: str, rest: str) -> Resolution | None:
         target = self._target(account, rest)
-        if not target.model or (target.forced and self._providers[account].protocol(target.protocols[0]) is None):
+        if not target.model or _NO_MODEL.search(target.model) is not None:
+            return None
+        if target.forced and self._providers[account].protocol(target.protocols[0]) is None:
             return None
         return Resolution(name=name, targets=(target,))
 
