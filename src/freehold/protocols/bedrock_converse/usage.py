@@ -41,5 +41,7 @@ def write_usage(usage: Usage | None, losses: Losses, path: str = "usage") -> Jso
         wire["cacheReadInputTokens"] = usage.cache_read
     if usage.cache_write is not None:
         wire["cacheWriteInputTokens"] = usage.cache_write
+    if usage.reasoning:
+        losses.add(f"{path}.reasoning", "dropped", "accounting", "output tokens are not told apart")
     repeat(usage.extra, wire, losses, path)
     return wire

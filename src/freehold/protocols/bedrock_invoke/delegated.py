@@ -123,6 +123,8 @@ class Delegated:
             raise CallerError("the body does not ask for an answer")
         if request.headers is not None:
             own = {**request.headers.fields, **own}
+        if request.stream != stream:
+            request = msgspec.structs.replace(request, stream=stream)
         return rename_proofs(request, self.signer, NAME), own
 
     def write_request(self, request: Generate, own: JsonObject | None, dialect: Dialect) -> Encoded[JsonObject]:
@@ -341,7 +343,8 @@ class DelegatedEncoder:
         signer = self._family.signer
         renamed = [event if type(event) is TextDelta else _rename_event(event, NAME, signer) for event in events]
         payloads = [self._family.manner.from_frame(frame) for frame in self._inner.feed(renamed)]
-        return [payload for payload in payloads if payload is not None]
+        # A chat stream's own `[DONE]` is a habit of server-sent events; chunks are JSON.
+        return [payload for payload in payloads if payload is not None and payload != b"[DONE]"]
 
     def _write(self, events: Sequence[Event], last: JsonObject | None) -> list[Frame]:
         """Chunks of a foreign answer; the last one repeats the usage."""

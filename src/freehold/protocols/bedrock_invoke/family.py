@@ -49,7 +49,7 @@ class Family(Protocol):
 
 _PREFERRED: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("claude-text", re.compile(r"anthropic\.claude-(?:v\d|instant)")),
-    ("anthropic", re.compile(r"anthropic\.")),
+    ("anthropic", re.compile(r"anthropic\.|^claude")),
     ("nova", re.compile(r"amazon\.nova")),
     ("titan", re.compile(r"amazon\.titan-t(?:ext|g1)")),
     ("llama", re.compile(r"meta\.")),
