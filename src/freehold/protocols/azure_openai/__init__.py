@@ -135,7 +135,8 @@ class AzureOpenAI:
         head = wire.body[:4000]
         if b'"embedding"' in head:
             return self._embeddings.decode_response(wire)
-        is_response = b'"object":"response"' in head.replace(b" ", b"") and b'"choices"' not in head
+        # A compacted response is one, too.
+        is_response = b'"object":"response' in head.replace(b" ", b"") and b'"choices"' not in head
         return (self._responses if is_response else self._chat).decode_response(wire)
 
     def encode_response(self, result: Result, stamp: Stamp, request: Request | None = None) -> Encoded[WireResponse]:
