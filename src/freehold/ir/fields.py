@@ -23,7 +23,7 @@ def parse_json(data: bytes | str) -> JsonValue:
     """JSON text as Python values. Raises CallerError for anything else, deep nesting included."""
     try:
         value = cast("JsonValue", msgspec.json.decode(data))
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CallerError(f"the body is not valid JSON: {error}", code="invalid_json") from None
     except RecursionError:
         raise _too_deep() from None
