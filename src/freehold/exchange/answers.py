@@ -17,7 +17,7 @@ from freehold.exchange.headers import answer_headers, dollars, passed_on
 from freehold.exchange.heartbeat import Heartbeat
 from freehold.exchange.metering import usage_of
 from freehold.exchange.proofs import SealedStream, seal_response
-from freehold.exchange.record import Outcome, UsageRecord
+from freehold.exchange.record import MAX_NOTED, Outcome, UsageRecord
 from freehold.ir import (
     Embeddings,
     ErrorEnd,
@@ -197,8 +197,13 @@ class Answering:
         watch = self.watch
         hide, tunnel = self._hides_usage(), self.prepared.lane == "tunnel"
         begun = False
+        left = self.journey.snapshot.max_answer
         try:
             async for data in self.answer:
+                left -= len(data)
+                if left < 0:
+                    await self.answer.abort()
+                    raise _endless()
                 frames = parser.feed(data)
                 batches = [decoder.feed(frame) for frame in frames]
                 for events in batches:
@@ -327,7 +332,7 @@ class Answering:
         # The row is written before the client has its last byte, so the upstream's last byte is noted here.
         self.attempt.last_byte_ms = round((self.journey.now() - self.began) * 1000, 3)
         if self.watch.failure is not None:
-            record.error = self.watch.failure.code or self.watch.failure.kind
+            record.error = (self.watch.failure.code or self.watch.failure.kind)[:MAX_NOTED]
             self.attempt.error = record.error
         if not record.losses:
             record.losses = self.prepared.losses
@@ -419,6 +424,10 @@ class _Translation:
 
     def losses(self) -> tuple[Loss, ...]:
         return tuple(dict.fromkeys(self._encoder.losses))
+
+
+def _endless() -> UpstreamError:
+    return UpstreamError("the provider's stream does not end", code="upstream_answer_too_large", kind="bad_gateway")
 
 
 def _only_usage(events: list[Event]) -> bool:

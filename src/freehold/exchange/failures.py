@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from typing import cast, get_args
+from urllib.parse import unquote
 
+import msgspec
+
+from freehold.config.secret import MASK
 from freehold.errors import ErrorKind, FreeholdError, Retry, UpstreamError, kind_of_status, retry_of_kind
 from freehold.ir import Failure
+from freehold.protocols.codec import WireResponse
+from freehold.providers.auth import Grant
 
 FREEHOLD = "freehold"
 """The origin of failures that Freehold itself reports."""
@@ -54,6 +60,23 @@ def failure_of(error: FreeholdError) -> Failure:
         param=error.param,
         retry_after=error.retry.after,
     )
+
+
+_SHORTEST_SECRET = 6
+"""Characters; anything shorter (an account's header `x-team: a`) would be found by chance."""
+
+
+def without_credentials(said: WireResponse, granted: Grant) -> WireResponse:
+    """A provider's error without the credential that it was asked with: some repeat what they refuse."""
+    sent = [value.removeprefix("Bearer ") for _, value in granted.headers]
+    sent.extend(form for form in (granted.query.partition("=")[2], unquote(granted.query.partition("=")[2])))
+    body = said.body
+    headers: tuple[tuple[str, str], ...] = said.headers
+    for secret in sent:
+        if len(secret) >= _SHORTEST_SECRET:
+            body = body.replace(secret.encode(), MASK.encode())
+            headers = tuple((name, value.replace(secret, "***")) for name, value in headers)
+    return msgspec.structs.replace(said, body=body, headers=headers)
 
 
 def for_caller(failure: Failure, target: str) -> Failure:

@@ -24,6 +24,9 @@ Outcome = Literal["ok", "refused", "failed", "client_gone", "broken"]
 UsageSource = Literal["provider", "partial"]
 """`provider`: its final figure. `partial`: what it had reported when the stream broke or the client left."""
 
+MAX_NOTED = 200
+"""Characters of a provider's own error code or request id that go on the record; real ones are under 100."""
+
 
 class AttemptRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One try at one target. Times are milliseconds since the attempt was sent."""

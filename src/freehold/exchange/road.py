@@ -21,7 +21,7 @@ import msgspec
 from freehold.errors import CallerError, FreeholdError, UpstreamError
 from freehold.exchange.answers import Answering
 from freehold.exchange.door import Arrival, ClientGone, Door
-from freehold.exchange.failures import attempt_failed, failure_of, for_caller
+from freehold.exchange.failures import attempt_failed, failure_of, for_caller, without_credentials
 from freehold.exchange.headers import REQUEST_ID_HEADERS, said_in_header
 from freehold.exchange.lanes import (
     Glance,
@@ -38,12 +38,12 @@ from freehold.exchange.lanes import (
 )
 from freehold.exchange.media import FetchPolicy, fetchable, inline_media
 from freehold.exchange.proofs import Sealer, open_proofs
-from freehold.exchange.record import AttemptRecord, ExchangeRecord, Spool
+from freehold.exchange.record import MAX_NOTED, AttemptRecord, ExchangeRecord, Spool
 from freehold.exchange.target import Place, Resolver, Target
 from freehold.ir import Failure, Generate, Language, Loss, Request
 from freehold.protocols.codec import Stamp, Unsupported, WireResponse
 from freehold.protocols.openai_responses import stateless
-from freehold.providers.auth import Fixed
+from freehold.providers.auth import Fixed, Grant
 from freehold.telemetry.counters import Counters
 
 if TYPE_CHECKING:
@@ -145,7 +145,19 @@ class Road:
 class Journey:
     """One exchange under way."""
 
-    __slots__ = ("_request", "_written", "answered", "arrival", "door", "now", "record", "road", "seen", "snapshot")
+    __slots__ = (
+        "_granted",
+        "_request",
+        "_written",
+        "answered",
+        "arrival",
+        "door",
+        "now",
+        "record",
+        "road",
+        "seen",
+        "snapshot",
+    )
 
     def __init__(self, road: Road, arrival: Arrival, door: Door, snapshot: Snapshot) -> None:
         self.road = road
@@ -154,6 +166,7 @@ class Journey:
         self.snapshot = snapshot
         self.now = road.clock.monotonic
         self.seen = Glance("", stream=False, fields={})
+        self._granted = Grant()
         self._request: Request | None = None
         self._written = False
         self.answered = False
@@ -233,7 +246,7 @@ class Journey:
     def _refuse(self, error: FreeholdError) -> None:
         failure = failure_of(error)
         self.record.outcome = "refused" if isinstance(error, CallerError) else "failed"
-        self.record.error = error.code
+        self.record.error = error.code[:MAX_NOTED]
         self.record.status = failure.status
         self.respond_failure(failure)
 
@@ -385,7 +398,7 @@ class Journey:
                 raise
             answer.release()
         except UpstreamError as error:
-            attempt.error = error.code
+            attempt.error = error.code[:MAX_NOTED]
             if error.retry.after is not None:
                 self.road.cool_downs.note(place.name, self.now() + error.retry.after)
             raise
@@ -415,6 +428,7 @@ class Journey:
                 body=wire.body,
             )
         )
+        self._granted = grant
         headers.extend(grant.headers)
         query = f"{query}&{grant.query}" if query and grant.query else query or grant.query
         return await self.road.client.send(
@@ -427,11 +441,8 @@ class Journey:
         )
 
     async def _fail(self, answer: Answer, prepared: Prepared) -> None:
-        body = await answer.read(MAX_ERROR_BODY)
-        failure = prepared.target.codec.decode_error(
-            WireResponse(status=answer.status, headers=tuple(answer.headers), body=body)
-        )
-        raise attempt_failed(failure)
+        said = WireResponse(status=answer.status, headers=tuple(answer.headers), body=await answer.read(MAX_ERROR_BODY))
+        raise attempt_failed(prepared.target.codec.decode_error(without_credentials(said, self._granted)))
 
 
 def _our_fault() -> FreeholdError:
@@ -444,7 +455,7 @@ def _milliseconds(seconds: float) -> float:
 
 def _request_id(answer: Answer, target: Target) -> str | None:
     wanted = target.request_id_headers
-    return next((value for name, value in answer.headers if name in wanted), None)
+    return next((value[:MAX_NOTED] for name, value in answer.headers if name in wanted), None)
 
 
 def _refusal(refused: list[tuple[str, tuple[Loss, ...]]]) -> CallerError:
