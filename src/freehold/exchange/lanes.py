@@ -119,7 +119,7 @@ def _wants_usage(options: msgspec.Raw | None) -> bool:
         return False
     try:
         return msgspec.json.decode(options, type=_StreamOptions).include_usage
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return False
 
 
@@ -136,7 +136,7 @@ def _text(fields: dict[str, msgspec.Raw], name: str) -> str:
         return ""
     try:
         return msgspec.json.decode(raw, type=str)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
 
 
@@ -237,7 +237,7 @@ def _stateless(fields: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     if raw is not None and bytes(raw) != b"null":
         try:
             include = msgspec.json.decode(raw, type=list[str])
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return fields
     if "reasoning.encrypted_content" not in include:
         include = [*include, "reasoning.encrypted_content"]
@@ -264,7 +264,18 @@ def take_options(request: Request) -> Request:
 
     Raises CallerError for a `freehold` field of another shape.
     """
-    if not isinstance(request, Generate) or request.extra is None or "freehold" not in request.extra.fields:
+    match request:
+        case Generate():
+            return _options_taken(request)
+        case Count():
+            generate = _options_taken(request.generate)
+            return request if generate is request.generate else msgspec.structs.replace(request, generate=generate)
+        case _:
+            return request
+
+
+def _options_taken(request: Generate) -> Generate:
+    if request.extra is None or "freehold" not in request.extra.fields:
         return request
     fields = dict(request.extra.fields)
     ours = fields.pop("freehold")

@@ -46,7 +46,7 @@ def _read_plain_chat(usage: bytes) -> Usage | None:
     """The common case in a tenth of the time; None where it is another."""
     try:
         plain = _PLAIN_CHAT.decode(usage)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     if plain.total_tokens != plain.prompt_tokens + plain.completion_tokens:
         return None

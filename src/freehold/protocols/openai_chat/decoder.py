@@ -169,7 +169,7 @@ class ChatDecoder:
             return []
         try:
             chunk = _decode(frame.data)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             if frame.data.strip() == b"[DONE]":
                 return self._finish(frame.data.decode())
             return self._break("a chunk is not JSON")
