@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -37,6 +36,7 @@ from freehold.exchange.lanes import (
     with_model,
 )
 from freehold.exchange.media import FetchPolicy, fetchable, inline_media
+from freehold.exchange.permission import check_model, refuse_steering, without_other_names
 from freehold.exchange.proofs import Sealer, open_proofs
 from freehold.exchange.record import MAX_NOTED, AttemptRecord, ExchangeRecord, Spool
 from freehold.exchange.target import Place, Resolver, Target
@@ -193,6 +193,7 @@ class Journey:
         """The request in the canonical language, decoded at the first call. Raises CallerError, Unsupported."""
         if self._request is None:
             self._request = take_options(self.arrival.codec.decode_request(self.arrival.wire))
+            refuse_steering(self._request)
         return self._request
 
     def decoded(self) -> Request | None:
@@ -273,7 +274,11 @@ class Journey:
         self.record.model = seen.model[:200]
         self.record.stream = seen.stream
         refuse_state(arrival.codec, seen)
-        self._check_permission(seen.model)
+        if arrival.models:
+            check_model(arrival.models, seen.model)
+            self.arrival = arrival = msgspec.structs.replace(
+                arrival, wire=without_other_names(arrival.wire, seen.fields)
+            )
         places = self.snapshot.resolver.resolve(seen.model, arrival.operation)
         failed = await self._try_all(self._in_order(places))
         if failed is None:
@@ -284,16 +289,6 @@ class Journey:
             failed = await self._try_all(places)
         if failed is not None:
             raise failed
-
-    def _check_permission(self, model: str) -> None:
-        allowed = self.arrival.models
-        if allowed and not any(fnmatchcase(model, pattern) for pattern in allowed):
-            raise CallerError(
-                f"this key may not use the model {model[:200]}; it may use {', '.join(allowed)}",
-                code="model_not_allowed",
-                kind="permission",
-                param="model",
-            )
 
     def _in_order(self, places: tuple[Place, ...]) -> tuple[Place, ...]:
         """As configured, but those that asked to be left alone come last."""
