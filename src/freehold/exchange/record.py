@@ -7,6 +7,7 @@ disk every 100 ms, so power loss costs at most that.  A spool that can not be wr
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
@@ -121,21 +122,23 @@ class Spool:
     def _open(self) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         file = os.open(self._path, flags, 0o600)
-        self._size = os.fstat(file).st_size
-        self._begun = time.monotonic()
-        self._others = sum(path.stat().st_size for path in self.folder.glob("exchanges*.jsonl") if path != self._path)
-        self._end_line(file)
+        try:
+            others = sum(path.stat().st_size for path in self.folder.glob("exchanges*.jsonl") if path != self._path)
+            size = os.fstat(file).st_size + self._end_line(file)
+        except OSError:
+            os.close(file)
+            raise
+        self._size, self._others, self._begun = size, others, time.monotonic()
         return file
 
-    def _end_line(self, file: int) -> None:
+    def _end_line(self, file: int) -> int:
         """A crash in mid-write leaves half a row; close its line so that only that row is lost to readers."""
-        if self._size == 0:
-            return
+        if os.fstat(file).st_size == 0:
+            return 0
         with self._path.open("rb") as reader:
             reader.seek(-1, os.SEEK_END)
             torn = reader.read(1) != b"\n"
-        if torn:
-            self._size += os.write(file, b"\n")
+        return os.write(file, b"\n") if torn else 0
 
     def write(self, record: ExchangeRecord) -> None:
         """Append one row. Never raises: what goes wrong is in `failed`, and the row waits."""
@@ -154,6 +157,11 @@ class Spool:
     def _put(self, row: bytes) -> None:
         if self._others + self._size + len(row) > self._max_bytes:
             self._recount()
+        if not self._dirty and os.fstat(self._file).st_nlink == 0:
+            # Somebody removed the file; rows written to it would vanish without a word.
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            removed, self._file = self._file, self._open()
+            os.close(removed)
         written = os.write(self._file, row)
         if written != len(row):
             # A full disk may take half a row. Cut it off again, unless a command has written behind it meanwhile.
@@ -190,11 +198,16 @@ class Spool:
         return True
 
     def _rotate(self) -> None:
-        os.fsync(self._file)
-        stamp = f"{time.time_ns():020d}"
-        self._path.rename(self._path.with_name(f"{self._path.stem}-{stamp}.jsonl"))
-        os.close(self._file)
-        self._file = self._open()
+        """Begin a new file; where that fails the old one serves on, and the next row tries again."""
+        old = self._file
+        with contextlib.suppress(OSError):
+            os.fsync(old)
+            stamp = f"{time.time_ns():020d}"
+            with contextlib.suppress(FileNotFoundError):  # an earlier try came as far as this
+                self._path.rename(self._path.with_name(f"{self._path.stem}-{stamp}.jsonl"))
+            # Closed last: a descriptor that is closed may be a client's socket a moment later.
+            self._file = self._open()
+            os.close(old)
 
     def sync(self) -> None:
         """Bring what was written to the disk; blocks, so call it off the event loop."""
