@@ -8,7 +8,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -38,8 +38,9 @@ def chunk(text: str) -> bytes:
 def open_stream(gateway: Gateway, path: str, body: bytes) -> socket.socket:
     """A connection on which a stream has been asked for."""
     link = socket.create_connection((gateway.host, gateway.port), timeout=10)
-    head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\nanthropic-version: 2023-06-01\r\n"
-    link.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+    names = {"host": "127.0.0.1", **JSON, "anthropic-version": "2023-06-01", "content-length": str(len(body))}
+    head = "".join(f"{name}: {value}\r\n" for name, value in names.items())
+    link.sendall(f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
     return link
 
 
@@ -286,7 +287,7 @@ def test_shutdown_lets_a_stream_finish(tmp_path: Path) -> None:
     try:
         go_on = threading.Event()
 
-        def pieces() -> object:
+        def pieces() -> Iterator[bytes]:
             yield chunk("first ")
             for _ in range(400):
                 if go_on.is_set():

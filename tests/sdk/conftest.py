@@ -10,6 +10,8 @@ import anthropic
 import boto3
 import openai
 import pytest
+from anthropic.lib.bedrock import AnthropicBedrock
+from anthropic.lib.vertex import AnthropicVertex
 from botocore.config import Config
 from google import genai
 from google.genai import types
@@ -77,14 +79,14 @@ def clients(running: Gateway) -> Iterator[Clients]:
                 max_retries=0,
             ),
             "anthropic": anthropic.Anthropic(base_url=url, api_key=bearer, max_retries=0),
-            "anthropic-bedrock": anthropic.AnthropicBedrock(
+            "anthropic-bedrock": AnthropicBedrock(
                 base_url=url,
                 aws_access_key=access_key,
                 aws_secret_key=secret,
                 aws_region="eu-central-1",
                 max_retries=0,
             ),
-            "anthropic-vertex": anthropic.AnthropicVertex(
+            "anthropic-vertex": AnthropicVertex(
                 base_url=f"{url}/v1", access_token=bearer, project_id="p", region="europe-west4", max_retries=0
             ),
             "boto3": amazon(url, access_key, secret),

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import anthropic
 import msgspec
 import openai
+from anthropic.lib.bedrock import AnthropicBedrock
+from anthropic.lib.vertex import AnthropicVertex
 from openai.types.responses import Response
 
 from tests.upstreams.scenarios import (
@@ -111,9 +113,8 @@ class Chat:
 
     def _send(self, *, stream: bool) -> Told:
         if stream:
-            usage = {"include_usage": True}
             with self.client.chat.completions.stream(
-                model=self.model, messages=self.messages, stream_options=usage, **self.options
+                model=self.model, messages=self.messages, stream_options={"include_usage": True}, **self.options
             ) as events:
                 for _ in events:
                     pass
@@ -216,7 +217,7 @@ class Responses:
             thought="".join(part.text for item in thoughts for part in item.summary)
             or "".join(part.text for item in thoughts for part in item.content or []),
             calls=[(item.name, json.loads(item.arguments)) for item in self.calls],
-            stop=response.status if incomplete is None else f"{response.status}:{incomplete.reason}",
+            stop=f"{response.status}" if incomplete is None else f"{response.status}:{incomplete.reason}",
             prompt=usage.input_tokens,
             cached=usage.input_tokens_details.cached_tokens,
             output=usage.output_tokens,
@@ -243,9 +244,7 @@ class Messages:
     cached_inside = False
     echoes_proofs = True
 
-    def __init__(
-        self, client: anthropic.Anthropic | anthropic.AnthropicBedrock | anthropic.AnthropicVertex, model: str
-    ) -> None:
+    def __init__(self, client: anthropic.Anthropic | AnthropicBedrock | AnthropicVertex, model: str) -> None:
         self.client = client
         self.model = model
         self.messages: list[Any] = []

@@ -205,9 +205,9 @@ def test_a_stream_that_breaks_never_ends_well(
 ) -> None:
     told: list[Any] = []
     words = "Hello from Lisbon"[:5]
+    events = stream(clients, client, upstream, f"scenario={scenario}")
     with pytest.raises(_RAISED[client]) as caught:
-        for event in stream(clients, client, upstream, f"scenario={scenario}"):
-            told.append(event)
+        told.extend(events)
     if scenario == "error-in-stream":
         # The openai package hands on an error event without an `error` inside; then the connection is cut.
         assert MESSAGE in str(caught.value) + str(told[-1])

@@ -1,4 +1,4 @@
-"""The plain Bedrock request: a bare prompt, signed by a minted pair, answered by whatever the name is configured to be."""
+"""The plain Bedrock request: a bare prompt, signed by a minted pair, answered by whatever the name stands for."""
 
 from __future__ import annotations
 

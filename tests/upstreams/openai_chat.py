@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -240,20 +241,12 @@ def from_data_url(url: str) -> bytes:
 
 def _embeddings(body: Mapping[str, Any]) -> Reply:
     texts = body["input"] if isinstance(body["input"], list) else [body["input"]]
+    packed = base64.b64encode(struct.pack(f"<{len(VECTOR)}f", *VECTOR)).decode()
+    vector = packed if body.get("encoding_format") == "base64" else list(VECTOR)
     value = {
         "object": "list",
-        "data": [{"object": "embedding", "index": index, "embedding": list(VECTOR)} for index, _ in enumerate(texts)],
+        "data": [{"object": "embedding", "index": index, "embedding": vector} for index, _ in enumerate(texts)],
         "model": "text-embedding-3-small",
         "usage": {"prompt_tokens": 8, "total_tokens": 8},
     }
-    if body.get("encoding_format") == "base64":
-        packed = base64.b64encode(struct_pack(VECTOR)).decode()
-        for row in value["data"]:
-            row["embedding"] = packed
     return Reply(headers=(JSON, ("x-request-id", REQUEST_ID)), body=json.dumps(value).encode())
-
-
-def struct_pack(vector: Sequence[float]) -> bytes:
-    import struct
-
-    return struct.pack(f"<{len(vector)}f", *vector)

@@ -12,7 +12,7 @@ from openai.types.responses.response_create_params import (
 )
 
 from tests.upstreams import openai_chat
-from tests.upstreams.scenarios import MESSAGE, Call, Fault, Heard, Said
+from tests.upstreams.scenarios import Call, Fault, Heard, Said
 from tests.upstreams.server import Asked, Reply
 from tests.upstreams.validation import WrongRequestError, as_object, check_typed
 
