@@ -4,6 +4,7 @@
 #   make test       all tests               (PYTEST="-k name" narrows)
 #   make lint       ruff, basedpyright, import contracts
 #   make docs       every documented command, every link, every anchor
+#   make docs-reference  write the reference pages anew
 #   make benchmark  what a request costs, measured here
 #   make format     let ruff rewrite
 #   make lock       resolve the dependencies anew
@@ -31,7 +32,7 @@ PYTEST ?=
 WORKERS ?= auto
 RESULTS := build/test-results.xml
 
-.PHONY: help demo test lint lint-rules lint-format lint-types lint-imports docs benchmark format lock clean
+.PHONY: help demo test lint lint-rules lint-format lint-types lint-imports docs docs-reference benchmark format lock clean
 
 help:
 	@sed -n 's/^#   make/  make/p' Makefile
@@ -59,6 +60,9 @@ lint-imports: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/pytest -n $(WORKERS) tests/docs $(PYTEST)
+
+docs-reference: $(VENV)/.dev
+	$(BIN)/python -m freehold.reference
 
 benchmark: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
