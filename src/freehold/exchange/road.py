@@ -53,6 +53,11 @@ if TYPE_CHECKING:
 MAX_ERROR_BODY = 1024 * 1024
 """Bytes of a provider's error that are read; real ones are under 10 KB."""
 
+MOST_COOLING = 1000
+"""Targets whose wish to be left alone is remembered; callers choose the models that targets are made of."""
+LONGEST_COOLING = 3600.0
+"""Seconds that such a wish counts at most; an hour later the target is worth another try."""
+
 WAIT_AT_MOST = 5.0
 """Seconds that the road waits itself when every target asks to come back later; beyond that the caller is told."""
 
@@ -81,6 +86,8 @@ class CoolDowns:
 
     def note(self, target: str, until: float) -> None:
         """The target asked to be left alone until then."""
+        if len(self._until) >= MOST_COOLING and target not in self._until:
+            del self._until[next(iter(self._until))]
         self._until[target] = until
 
     def __bool__(self) -> bool:
@@ -395,7 +402,7 @@ class Journey:
         except UpstreamError as error:
             attempt.error = error.code[:MAX_NOTED]
             if error.retry.after is not None:
-                self.road.cool_downs.note(place.name, self.now() + error.retry.after)
+                self.road.cool_downs.note(place.name, self.now() + min(error.retry.after, LONGEST_COOLING))
             raise
         finally:
             if attempt.last_byte_ms is None:

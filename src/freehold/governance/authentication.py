@@ -10,10 +10,11 @@ and Sec-Fetch-Site, since any web page can reach a loopback port.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Final
 from urllib.parse import unquote, unquote_plus
 
@@ -37,6 +38,7 @@ from freehold.signing.sigv4 import (
 LOCAL_PROJECT: Final = "local"
 
 _KEY_HEADERS = frozenset({"x-api-key", "api-key", "x-goog-api-key"})
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([0-9a-z._-]+))(?::[0-9]*)?")
 _LONGEST_KEY: Final = 16_384  # characters; a cloud's own token, sent to us by mistake, may be several thousand
 
 
@@ -258,12 +260,23 @@ def is_loopback_host(host: str) -> bool:
         return False
 
 
+def is_loopback_peer(address: str) -> bool:
+    """Whether a peer's address, as the socket tells it, is this machine's own."""
+    try:
+        peer = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = peer.ipv4_mapped if isinstance(peer, IPv6Address) else None
+    return (mapped or peer).is_loopback
+
+
 def _name_of(host: str) -> str:
-    """The name or address in a Host value, in lower case, without port, brackets and a final dot."""
-    lowered = host.lower()
-    if lowered.startswith("["):
-        return lowered[1:].partition("]")[0]
-    return lowered.partition(":")[0].removesuffix(".")
+    """The name or address in a Host value, in lower case, without port, brackets and a final dot; empty if it is none.
+
+    Read strictly: what stands behind a bracket, or a user in front of an `@`, must not hide another name.
+    """
+    found = _HOST.fullmatch(host.lower())
+    return "" if found is None else found[1] or found[2].removesuffix(".")
 
 
 def _bearer(authorization: str) -> str:

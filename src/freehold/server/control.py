@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from freehold.exchange.record import ExchangeRecord, read_records
-from freehold.governance.authentication import is_loopback_host
+from freehold.governance.authentication import is_loopback_host, is_loopback_peer
 from freehold.server.http import Incoming, Outgoing
 
 JSON = [("content-type", "application/json")]
@@ -66,7 +66,7 @@ class Control:
             wanted = f"Bearer {self._token}"
             return hmac.compare_digest(sent.get("authorization", "").encode(), wanted.encode())
         # The name is checked too: a web page may point a name of its own at loopback.
-        return is_loopback_host(incoming.client) and is_loopback_host(sent.get("host", ""))
+        return is_loopback_peer(incoming.client) and is_loopback_host(sent.get("host", ""))
 
 
 def find_record(folder: Path, exchange: str) -> ExchangeRecord | None:

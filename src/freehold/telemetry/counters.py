@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Mapping
+from typing import Final
 
 Labels = tuple[tuple[str, str], ...]
+
+MOST_SERIES: Final = 1000
+"""Combinations of labels that one name may have: callers choose models, and Prometheus keeps each for ever."""
+OTHER: Final = "other"
+"""The label of everything beyond."""
 
 
 class Counters:
     """Sums by name and labels."""
 
-    __slots__ = ("_sums",)
+    __slots__ = ("_series", "_sums")
 
     def __init__(self) -> None:
-        self._sums: defaultdict[tuple[str, Labels], float] = defaultdict(float)
+        self._sums: dict[tuple[str, Labels], float] = {}
+        self._series: Counter[str] = Counter()
 
     def add(self, name: str, labels: Labels, amount: float = 1) -> None:
         """Add to a sum; `name` without the `freehold_` prefix."""
-        self._sums[name, labels] += amount
+        try:
+            self._sums[name, labels] += amount
+        except KeyError:
+            if self._series[name] >= MOST_SERIES:
+                labels = tuple((label, OTHER) for label, _ in labels)
+            else:
+                self._series[name] += 1
+            self._sums[name, labels] = self._sums.get((name, labels), 0) + amount
 
     def text(self, gauges: Mapping[str, float]) -> str:
         """All sums and the given gauges in the Prometheus text format (version 0.0.4)."""
