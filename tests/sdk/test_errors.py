@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -105,9 +106,15 @@ def stream(clients: Clients, client: str, model: str, text: str) -> Iterator[Any
             yield from clients["anthropic"].messages.create(model=model, max_tokens=64, messages=messages, stream=True)
         case "boto3-converse":
             message = {"role": "user", "content": [{"text": text}]}
-            yield from clients["boto3"].converse_stream(modelId=model, messages=[message])["stream"]
+            # botocore leaves the connection of a broken stream to the garbage collector.
+            with contextlib.closing(
+                clients["boto3"].converse_stream(modelId=model, messages=[message])["stream"]
+            ) as it:
+                yield from it
         case "boto3-invoke":
-            yield from clients["boto3"].invoke_model_with_response_stream(modelId=model, body=claude(text))["body"]
+            answer = clients["boto3"].invoke_model_with_response_stream(modelId=model, body=claude(text))
+            with contextlib.closing(answer["body"]) as it:
+                yield from it
         case _:
             yield from clients["gemini"].models.generate_content_stream(model=model, contents=text)
 
