@@ -87,11 +87,11 @@ def _identified(call: ToolCall, made: str) -> ToolCall:
 
 
 def _answering(result: ToolResult, made: str, pending: list[tuple[str, str]]) -> ToolResult:
-    """The result with the id of its call: the oldest unanswered one of that name."""
+    """The result with the id of its call: the oldest unanswered one of that name, or, if none has it, of any."""
     if result.call_id:
         pending[:] = [item for item in pending if item[0] != result.call_id]
         return result
-    found = next((item for item in pending if item[1] == result.name), None)
+    found = next((item for item in pending if item[1] == result.name), pending[0] if pending else None)
     if found is not None:
         pending.remove(found)
     call_id = made if found is None else found[0]
