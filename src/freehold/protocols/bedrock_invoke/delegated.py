@@ -344,7 +344,7 @@ class DelegatedEncoder:
         renamed = [event if type(event) is TextDelta else _rename_event(event, NAME, signer) for event in events]
         payloads = [self._family.manner.from_frame(frame) for frame in self._inner.feed(renamed)]
         # A chat stream's own `[DONE]` is a habit of server-sent events; chunks are JSON.
-        return [payload for payload in payloads if payload is not None and payload != b"[DONE]"]
+        return [payload for payload in payloads if payload is not None and payload.strip() != b"[DONE]"]
 
     def _write(self, events: Sequence[Event], last: JsonObject | None) -> list[Frame]:
         """Chunks of a foreign answer; the last one repeats the usage."""
