@@ -230,6 +230,15 @@ async def test_provider_options_reach_the_provider_they_name(tmp_path: Path) -> 
     assert "thinking" not in sent
 
 
+async def test_provider_options_are_ours_in_a_count_too(tmp_path: Path) -> None:
+    side = Roadside(tmp_path, FakeUpstream(reply({"input_tokens": 3})))
+    body: JsonObject = {"model": "claude", "messages": [{"role": "user", "content": "hello"}]}
+    options: JsonObject = {"provider_options": {"anthropic": {"top_k": 5}}}
+    path = "/v1/messages/count_tokens"
+    await side.ask(path, {**body, "freehold": options}, "anthropic-messages", operation="count")
+    assert msgspec.json.decode(side.upstream.requests[0].body) == {**body, "model": "claude-sonnet-4-5"}
+
+
 async def test_tunnel_and_same_language_say_the_same(tmp_path: Path) -> None:
     """An option for nobody forces the other lane; the upstream must not notice."""
     body: JsonObject = {**HELLO, "temperature": 0.5, "new_field": {"a": [1, None]}, "seed": 7}

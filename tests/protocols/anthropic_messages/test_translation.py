@@ -36,7 +36,7 @@ from freehold.ir import (
     ToolResult,
     Url,
 )
-from freehold.protocols.anthropic_messages import BEDROCK, CODEC
+from freehold.protocols.anthropic_messages import CODEC
 from freehold.protocols.anthropic_messages.reasoning import ADAPTIVE
 from freehold.protocols.codec import PLAIN, Dialect, WireRequest
 
@@ -368,13 +368,6 @@ def test_a_count_leaves_out_what_can_not_be_counted() -> None:
     assert encoded.losses == ()
 
 
-def test_options_for_this_provider_are_written_and_others_are_not() -> None:
-    request = ask(say("user", "Hi"), options={"anthropic": {"top_k": 5, "model": "x"}, "google": {"a": 1}})
-    body, losses = written(request)
-    assert (body["top_k"], body["model"]) == (5, "claude")
-    assert losses == ()
-
-
 def test_vertex_paths_hold_the_model_and_bodies_the_version() -> None:
     path = "/v1/projects/p/locations/l/publishers/anthropic/models/claude-sonnet-4-5@20250929:streamRawPredict"
     body = {
@@ -392,18 +385,6 @@ def test_vertex_paths_hold_the_model_and_bodies_the_version() -> None:
     assert direct.path == "/v1/messages"
     assert json.loads(direct.body)["model"] == "claude-sonnet-4-5@20250929"
     assert "anthropic_version" not in json.loads(direct.body)
-
-
-def test_a_bedrock_body_holds_neither_model_nor_stream() -> None:
-    body: JsonObject = {
-        "anthropic_version": "bedrock-2023-05-31",
-        "max_tokens": 5,
-        "messages": [{"role": "user", "content": "Hi"}],
-    }
-    request = CODEC.request_from(body, model="anthropic.claude", stream=True)
-    assert request.stream
-    assert CODEC.body_of(request, BEDROCK).value == body
-    assert CODEC.body_of(ask(say("user", "Hi"), stream=True), BEDROCK).value == {**body, "max_tokens": 4000}
 
 
 def test_system_messages_among_the_turns_stay_where_they_were() -> None:

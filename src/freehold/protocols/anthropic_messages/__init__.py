@@ -7,6 +7,5 @@ from __future__ import annotations
 
 from freehold.protocols.anthropic_messages.codec import CODEC, AnthropicMessages
 from freehold.protocols.anthropic_messages.language import LANGUAGE
-from freehold.protocols.anthropic_messages.request import BEDROCK, FIRST_PARTY, VERTEX, Shape
 
-__all__ = ["BEDROCK", "CODEC", "FIRST_PARTY", "LANGUAGE", "VERTEX", "AnthropicMessages", "Shape"]
+__all__ = ["CODEC", "LANGUAGE", "AnthropicMessages"]

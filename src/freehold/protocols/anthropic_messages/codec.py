@@ -117,16 +117,6 @@ class AnthropicMessages:
         model = match["model"]
         return read_listing_query(wire.query, None if model is None else unquote(model))
 
-    def request_from(
-        self, body: JsonObject, *, model: str = "", stream: bool | None = None, headers: Headers = ()
-    ) -> Generate:
-        """A request from a body that arrived in another envelope, which holds `model` and `stream`."""
-        return read_request(body, headers=_own_headers(headers), cloud=True, model=model, stream=stream)
-
-    def body_of(self, request: Generate, shape: Shape = FIRST_PARTY, dialect: Dialect = PLAIN) -> Encoded[JsonObject]:
-        """The body of a request in the shape that its host wants."""
-        return write_body(request, shape, dialect)
-
     def encode_request(self, request: Request, dialect: Dialect = PLAIN) -> Encoded[WireRequest]:
         """The request on Anthropic's own path; without a dialect, on the path that it came on."""
         match request:

@@ -68,18 +68,16 @@ COUNTED = frozenset(
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """Where a host wants what is not the conversation itself.
 
-    `model` and `stream`: whether they stand in the body. `version`: the `anthropic_version` that the body must hold,
-    used where the client said none; with it, betas stand in the body, too.
+    `model`: whether it stands in the body. `version`: the `anthropic_version` that the body must hold, used where the
+    client said none; with it, betas stand in the body, too.
     """
 
     model: bool = True
-    stream: bool = True
     version: str | None = None
 
 
 FIRST_PARTY = Shape()
 VERTEX = Shape(model=False, version="vertex-2023-10-16")
-BEDROCK = Shape(model=False, stream=False, version="bedrock-2023-05-31")
 
 # --- Reading ---------------------------------------------------------------------------------------------------------
 
@@ -103,7 +101,6 @@ def read_request(
     choice, parallel = take_tool_choice(fields)
     tools = fields.peek("tools")
     form = _take_format(fields)
-    options = fields.take_object("freehold")
     return Generate(
         origin=LANGUAGE.name,
         model=model or (fields.fail("must be a string", "model") if said is None else said),
@@ -120,7 +117,6 @@ def read_request(
         output_format=form,
         reasoning=read_reasoning(fields),
         user=_take_user(fields),
-        options=_provider_options(options),
         headers=Extra(LANGUAGE, headers) if headers else None,
         extra=fields.rest(),
     )
@@ -209,13 +205,6 @@ def _take_format(fields: Fields) -> OutputFormat | None:
     return form
 
 
-def _provider_options(value: JsonObject | None) -> dict[str, JsonObject]:
-    options = None if value is None else value.get("provider_options")
-    if not isinstance(options, dict):
-        return {}
-    return {name: item for name, item in options.items() if isinstance(item, dict)}
-
-
 # --- Writing ---------------------------------------------------------------------------------------------------------
 
 
@@ -270,14 +259,13 @@ def write_body(
         body["messages"] = cast("JsonValue", messages)
     if system is not None:
         body["system"] = system
-    if request.stream and shape.stream:
+    if request.stream:
         body["stream"] = True
     _write_sampling(request, body, losses, thinking, native=native)
     _write_tools(request, body, names, losses, native=native)
     _write_configuration(request, body, thinking, form)
     _note_unsaid(request, losses)
     losses.repeat(request.extra, LANGUAGE, body, "")
-    _add_options(request, dialect, body)
     if counted and not native:
         body = {name: item for name, item in body.items() if name in COUNTED}
     return Encoded(body, losses.done())
@@ -404,10 +392,3 @@ def _note_unsaid(request: Generate, losses: Losses) -> None:
         losses.add("candidates", "dropped", "behaviour", "a message has one candidate")
     if request.headers is not None and not is_ours(request.headers):
         losses.drop_extra(request.headers, "headers")
-
-
-def _add_options(request: Generate, dialect: Dialect, body: JsonObject) -> None:
-    """Deliberate options for this provider; what the request itself says wins."""
-    for provider in dict.fromkeys(("anthropic", dialect.provider)):
-        for name, value in request.options.get(provider, {}).items():
-            body.setdefault(name, value)

@@ -87,13 +87,14 @@ class BedrockConverse:
 
     def encode_request(self, request: Request, dialect: Dialect = PLAIN) -> Encoded[WireRequest]:
         """The request with the runtime's own path. Raises Unsupported for embeddings, which Converse has not."""
+        del dialect
         match request:
             case Generate():
-                encoded = write_body(request, dialect)
+                encoded = write_body(request)
                 verb = "converse-stream" if request.stream else "converse"
                 return _wire(request.model, verb, encoded, stream=request.stream)
             case Count():
-                return _write_count_request(request, dialect)
+                return _write_count_request(request)
             case ListModels():
                 path, query = write_listing_request(request)
                 if request.model is not None:
@@ -205,13 +206,13 @@ def _read_count_request(body: JsonObject, model: str) -> Count:
     return Count(origin=NAME, generate=generate, extra=fields.rest())
 
 
-def _write_count_request(request: Count, dialect: Dialect) -> Encoded[WireRequest]:
+def _write_count_request(request: Count) -> Encoded[WireRequest]:
     losses = Losses()
     whole = (ours(request.generate.extra) or {}).get(_WHOLE)
     if whole is not None:
         counted: JsonObject = {_WHOLE: whole}
     else:
-        encoded = write_body(request.generate, dialect)
+        encoded = write_body(request.generate)
         losses.items.extend(encoded.losses)
         native = request.origin == NAME
         known = encoded.value

@@ -36,7 +36,7 @@ from freehold.protocols.bedrock_converse.tools import (
     write_output_format,
     write_tool_config,
 )
-from freehold.protocols.codec import PLAIN, Dialect, Encoded
+from freehold.protocols.codec import Encoded
 
 MOST_STOPS = 2500
 """Stop sequences that a request may hold (botocore: InferenceConfigurationStopSequencesList)."""
@@ -66,7 +66,6 @@ def read_request(body: JsonObject, *, model: str, stream: bool, path: str = "") 
     tools, choice = take_tools(config), take_tool_choice(config)
     form = take_output_format(output)
     reasoning, top_k = take_reasoning(more, output), more.take_int("top_k")
-    options = fields.take_object("freehold")
     close_object(fields, "inferenceConfig", body.get("inferenceConfig"), inference)
     close_object(fields, "toolConfig", body.get("toolConfig"), config)
     close_object(fields, "outputConfig", body.get("outputConfig"), output)
@@ -85,7 +84,6 @@ def read_request(body: JsonObject, *, model: str, stream: bool, path: str = "") 
         stop=stop,
         output_format=form,
         reasoning=reasoning,
-        options=_provider_options(options),
         extra=fields.rest(),
     )
 
@@ -139,25 +137,15 @@ def _take_stop(inference: Fields) -> tuple[str, ...]:
     return tuple(cast("list[str]", stop))
 
 
-def _provider_options(value: JsonObject | None) -> dict[str, JsonObject]:
-    options = None if value is None else value.get("provider_options")
-    if not isinstance(options, dict):
-        return {}
-    return {name: item for name, item in options.items() if isinstance(item, dict)}
-
-
 # --- Writing ---------------------------------------------------------------------------------------------------------
 
 
-def write_body(request: Generate, dialect: Dialect = PLAIN) -> Encoded[JsonObject]:
+def write_body(request: Generate) -> Encoded[JsonObject]:
     """A request's body: as it was where this language said it, else as Bedrock's models take it."""
     losses = Losses()
     body = _write_native(request, losses) if request.origin == NAME else _write_foreign(request, losses)
     if request.headers is not None and ours(request.headers) is None:
         losses.drop_extra(request.headers, "headers")
-    for provider in dict.fromkeys(("bedrock", dialect.provider)):
-        for name, value in request.options.get(provider, {}).items():
-            body.setdefault(name, value)
     return Encoded(body, losses.done())
 
 

@@ -103,7 +103,6 @@ class Completion:
         if form.nest is not None and inner is not fields:
             fields.take(form.nest)
             spelling["nest"] = inner.mark().fields
-        options = fields.take_object("freehold")
         silent = {name: fields.take(name) for name, value in fields.mark().fields.copy().items() if value in _NOTHING}
         if silent:
             spelling[SILENT] = silent
@@ -122,13 +121,13 @@ class Completion:
             frequency_penalty=numbers["frequency_penalty"],
             presence_penalty=numbers["presence_penalty"],
             candidates=cast("int | None", numbers["candidates"]),
-            options=_provider_options(options),
             extra=fields.rest(),
         )
         return request, {}
 
     def write_request(self, request: Generate, own: JsonObject | None, dialect: Dialect) -> Encoded[JsonObject]:
         """The body; a foreign conversation becomes one prompt in the vendor's template."""
+        del dialect
         losses = Losses()
         form = self.form
         if own is not None:
@@ -146,9 +145,6 @@ class Completion:
             silent = spelled.get(SILENT) if isinstance(spelled, dict) else None
             left = {name: value for name, value in own.items() if name != SPELLING}
             for name, value in {**left, **(silent if isinstance(silent, dict) else {})}.items():
-                body.setdefault(name, value)
-        for provider in dict.fromkeys(("bedrock", dialect.provider)):
-            for name, value in request.options.get(provider, {}).items():
                 body.setdefault(name, value)
         return Encoded(body, losses.done())
 
@@ -303,13 +299,6 @@ def _take_stop(fields: Fields, spelling: JsonObject) -> tuple[str, ...]:
             spelling["stop"] = wire
             return tuple(cast("list[str]", value))
     return ()
-
-
-def _provider_options(value: JsonObject | None) -> dict[str, JsonObject]:
-    options = None if value is None else value.get("provider_options")
-    if not isinstance(options, dict):
-        return {}
-    return {name: item for name, item in options.items() if isinstance(item, dict)}
 
 
 def _read_row(row: Fields, form: Form) -> tuple[tuple[Part, ...], Finish | None]:

@@ -110,7 +110,7 @@ class GeminiGenerate:
         """The request on the Gemini API's path; the verb and the model are what other places need of it."""
         match request:
             case Generate():
-                encoded = write_body(request, dialect)
+                encoded = write_body(request)
                 verb = "streamGenerateContent" if request.stream else "generateContent"
                 return _call(request.model, verb, encoded, stream=request.stream)
             case Count():

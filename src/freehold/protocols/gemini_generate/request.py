@@ -87,7 +87,7 @@ def read_count(body: JsonObject, *, model: str, headers: Extra | None) -> Count:
 # --- Writing ---------------------------------------------------------------------------------------------------------
 
 
-def write_body(request: Generate, dialect: Dialect = PLAIN) -> Encoded[JsonObject]:
+def write_body(request: Generate) -> Encoded[JsonObject]:
     """A request's body."""
     losses = Losses()
     native = request.origin == NAME
@@ -111,7 +111,6 @@ def write_body(request: Generate, dialect: Dialect = PLAIN) -> Encoded[JsonObjec
         body["generationConfig"] = settings
     _note_unsaid(request, losses)
     restore(request.extra, body, losses, "")
-    _add_options(request, dialect, body)
     return Encoded(body, losses.done())
 
 
@@ -125,24 +124,13 @@ def _note_unsaid(request: Generate, losses: Losses) -> None:
         losses.drop_extra(request.headers, "headers")
 
 
-def _add_options(request: Generate, dialect: Dialect, body: JsonObject) -> None:
-    """Deliberate options for this provider; what the request itself says wins."""
-    for provider in dict.fromkeys(("google", "gemini", dialect.provider)):
-        for name, value in request.options.get(provider, {}).items():
-            known = body.get(name)
-            if isinstance(known, dict) and isinstance(value, dict):
-                body[name] = {**value, **known}
-            else:
-                body.setdefault(name, value)
-
-
 def write_count(request: Count, dialect: Dialect = PLAIN) -> Encoded[JsonObject]:
     """A request to count. The Gemini API counts system text and tools only in a wrapper, which Vertex AI lacks."""
     generate = request.generate
     native = generate.origin == NAME
     if not native:
         generate = _countable(generate)
-    encoded = write_body(generate, dialect)
+    encoded = write_body(generate)
     body = encoded.value
     losses = Losses()
     said = request.extra.fields if request.extra is not None and is_ours(request.extra) else {}

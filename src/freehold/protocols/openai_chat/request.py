@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 from urllib.parse import parse_qs, quote, unquote, urlencode
 
@@ -81,7 +80,6 @@ def _decode_generate(body: JsonObject, headers: Headers) -> Generate:
         output_format=take_output_format(fields),
         reasoning=take_reasoning_options(fields),
         user=fields.take_str("user"),
-        options=_take_options(fields),
         headers=_own_headers(headers),
         extra=fields.mark(),
     )
@@ -128,16 +126,6 @@ def _take_stop(fields: Fields) -> tuple[str, ...]:
             return tuple(str(stop) for stop in stops)
         case _:
             return ()
-
-
-def _take_options(fields: Fields) -> Mapping[str, JsonObject]:
-    """Deliberate options: `{"freehold": {"provider_options": {provider: {…}}}}`. Meant for us, not repeated."""
-    match fields.peek("freehold"):
-        case {"provider_options": dict(options)}:
-            fields.take("freehold")
-            return {name: value for name, value in options.items() if isinstance(value, dict)}
-        case _:
-            return {}
 
 
 def _own_headers(headers: Headers) -> Extra | None:
@@ -204,7 +192,6 @@ class _Body:
         if request.user is not None:
             body["user"] = request.user
         self._streaming()
-        body.update(request.options.get(self._dialect.provider, {}))
         self._rest()
         return body
 

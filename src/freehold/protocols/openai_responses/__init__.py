@@ -29,8 +29,15 @@ __all__ = ["CODEC", "LANGUAGE", "OpenAIResponses", "stateless"]
 class OpenAIResponses:
     """The codec of the Responses protocol."""
 
-    name: Final = NAME
-    language: Final[Language] = LANGUAGE
+    @property
+    def name(self) -> str:
+        """As users write it."""
+        return NAME
+
+    @property
+    def language(self) -> Language:
+        """The origin that this codec's extras carry."""
+        return LANGUAGE
 
     def decode_request(self, wire: WireRequest) -> Request:
         """Raises CallerError; Unsupported for other paths."""
@@ -38,7 +45,8 @@ class OpenAIResponses:
 
     def encode_request(self, request: Request, dialect: Dialect = PLAIN) -> Encoded[WireRequest]:
         """Raises Unsupported."""
-        return encode_request(request, dialect)
+        del dialect
+        return encode_request(request)
 
     def decode_response(self, wire: WireResponse, request: Request | None = None) -> Result:
         """Raises UpstreamError."""

@@ -24,7 +24,7 @@ from freehold.ir import (
     parse_object,
     write_json,
 )
-from freehold.protocols.codec import Dialect, Encoded, Headers, Unsupported, WireRequest
+from freehold.protocols.codec import Encoded, Headers, Unsupported, WireRequest
 from freehold.protocols.openai_responses.input import InputWriter, read_input
 from freehold.protocols.openai_responses.language import LANGUAGE, NAME, carry, keep, ours
 from freehold.protocols.openai_responses.residual import residual
@@ -77,20 +77,9 @@ def read_generate(body: JsonObject, headers: Headers = ()) -> Generate:
         output_format=_read_output_format(fields),
         reasoning=_read_reasoning(fields),
         user=fields.take_str("user"),
-        options=_read_options(fields),
         headers=keep(kept),
         extra=fields.rest(),
     )
-
-
-def _read_options(fields: Fields) -> dict[str, JsonObject]:
-    """Deliberate provider options: `{"freehold": {"provider_options": {"google": {…}}}}`."""
-    match fields.peek("freehold"):
-        case {"provider_options": dict(options)} if all(isinstance(value, dict) for value in options.values()):
-            fields.take("freehold")
-            return cast("dict[str, JsonObject]", options)
-        case _:
-            return {}
 
 
 def _read_tools(fields: Fields) -> tuple[Tool | Opaque, ...]:
@@ -205,7 +194,7 @@ def _read_reasoning(fields: Fields) -> ReasoningOptions | None:
 # --- Writing ---------------------------------------------------------------------------------------------------------
 
 
-def encode_request(request: Request, dialect: Dialect) -> Encoded[WireRequest]:
+def encode_request(request: Request) -> Encoded[WireRequest]:
     """Raises Unsupported for what this protocol has no operation for."""
     losses = Losses()
     match request:
@@ -217,7 +206,6 @@ def encode_request(request: Request, dialect: Dialect) -> Encoded[WireRequest]:
         case _:
             raise Unsupported(f"{NAME} has no {type(request).__name__}")
     body = write_generate(generate, losses)
-    body.update(generate.options.get(dialect.provider, {}))
     wire = WireRequest(
         path=path,
         body=write_json(body),
