@@ -20,8 +20,7 @@ from pathlib import Path
 from benchmarks import upstream
 from benchmarks.__main__ import QUESTION
 from freehold.exchange.proofs import Maker, SealedStream
-from freehold.ir import Choice, Event, Finish, JsonObject, Response, ResponseStart, Text, ToolCall, Usage
-from freehold.ir.fold import unfold
+from freehold.ir import Choice, Event, Finish, Response, Text, ToolCall, Usage
 from freehold.protocols.codec import Codec, Frame, Stamp, WireRequest, WireResponse
 from freehold.protocols.registry import CODECS
 from freehold.transport.framing import frame_parser, frame_writer
@@ -38,29 +37,35 @@ Work = Callable[[], object]
 # --- What is measured ------------------------------------------------------------------------------------------------
 
 
-def _tool(name: str) -> JsonObject:
-    place: JsonObject = {"type": "string", "description": "City and country, for example Bogotá, Colombia"}
-    unit: JsonObject = {"type": "string", "enum": ["celsius", "fahrenheit"]}
-    schema: JsonObject = {"type": "object", "properties": {"place": place, "unit": unit}, "required": ["place"]}
-    return {"type": "function", "function": {"name": name, "description": f"Says {name} of a place", "parameters": schema}}
+def _tool(name: str) -> dict[str, object]:
+    place = {"type": "string", "description": "City and country, for example Bogotá, Colombia"}
+    unit = {"type": "string", "enum": ["celsius", "fahrenheit"]}
+    schema = {"type": "object", "properties": {"place": place, "unit": unit}, "required": ["place"]}
+    return {
+        "type": "function",
+        "function": {"name": name, "description": f"Says {name} of a place", "parameters": schema},
+    }
 
 
-def _call(number: int) -> JsonObject:
-    function: JsonObject = {"name": "weather", "arguments": '{"place":"Bogotá, Colombia","unit":"celsius"}'}
+def _call(number: int) -> dict[str, object]:
+    function = {"name": "weather", "arguments": '{"place":"Bogotá, Colombia","unit":"celsius"}'}
     return {"id": f"call_{number}", "type": "function", "function": function}
 
 
-def _bodies() -> dict[str, JsonObject]:
+def _bodies() -> dict[str, dict[str, object]]:
     """Requests as Chat Completions says them: one question, an agent's turn with tools, and 110 KB."""
-    chat: list[JsonObject] = [{"role": "system", "content": "You are brief."}, {"role": "user", "content": QUESTION}]
-    agent: list[JsonObject] = [*chat]
+    chat: list[dict[str, object]] = [
+        {"role": "system", "content": "You are brief."},
+        {"role": "user", "content": QUESTION},
+    ]
+    agent: list[dict[str, object]] = [*chat]
     for number in range(4):
         agent += [
             {"role": "assistant", "content": "Let me look.", "tool_calls": [_call(number)]},
             {"role": "tool", "tool_call_id": f"call_{number}", "content": '{"temperature":21,"sky":"cloudy"}'},
         ]
-    long: list[JsonObject] = [{"role": "user", "content": QUESTION * 150}]
-    settings: JsonObject = {"model": "small", "max_tokens": 256, "temperature": 0.7}
+    long: list[dict[str, object]] = [{"role": "user", "content": QUESTION * 150}]
+    settings: dict[str, object] = {"model": "small", "max_tokens": 256, "temperature": 0.7}
     return {
         "chat": {**settings, "messages": chat},
         "tools": {**settings, "messages": agent, "tools": [_tool("weather"), _tool("time"), _tool("population")]},
@@ -204,7 +209,10 @@ def _yardstick() -> None:
 
 
 def measure(wanted: dict[str, tuple[Work, int]], rounds: int) -> dict[str, float]:
-    """Microseconds for a unit of each work: the least of the rounds, which visit every work in turn."""
+    """Microseconds for a unit of each work: the least of the rounds, which visit every work in turn.
+
+    A visit is half a millisecond long, so that some of them fall between what others do on the machine.
+    """
     now = time.process_time
     calls: dict[str, int] = {}
     least: dict[str, float] = {}
@@ -212,7 +220,7 @@ def measure(wanted: dict[str, tuple[Work, int]], rounds: int) -> dict[str, float
         work()
         began = now()
         work()
-        calls[name] = max(1, int(0.002 / max(now() - began, 1e-6)))
+        calls[name] = max(1, int(0.0005 / max(now() - began, 1e-6)))
         least[name] = float("inf")
     for _ in range(rounds):
         for name, (work, units) in wanted.items():
@@ -249,7 +257,7 @@ def _print(least: dict[str, float]) -> None:
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.codecs", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=30, help="visits of each piece of work")
+    parser.add_argument("--rounds", type=int, default=200, help="visits of each piece of work")
     parser.add_argument("--only", default="", help="measure only what has this in its name, and list it plainly")
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()

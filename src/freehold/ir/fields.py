@@ -6,7 +6,8 @@ and hands `rest()` to the value it builds.  A null, or a value of another type, 
 
 from __future__ import annotations
 
-from typing import NoReturn, cast
+from collections.abc import Mapping
+from typing import Any, NoReturn, cast
 
 import msgspec
 
@@ -28,9 +29,22 @@ def parse_json(data: bytes | str) -> JsonValue:
     except RecursionError:
         raise _too_deep() from None
     text = data.encode() if isinstance(data, str) else data
-    if text.count(b"{") + text.count(b"[") > MAX_JSON_DEPTH and _is_deep(text, value):
+    if _has_many_brackets(text) and _is_deep(text, value):
         raise _too_deep()
     return value
+
+
+def _has_many_brackets(text: bytes) -> bool:
+    """Whether there are enough of them to nest too deeply: rarely so, and looking from one to the next is cheap."""
+    many = 0
+    for bracket in (b"{", b"["):
+        at = text.find(bracket)
+        while at >= 0:
+            many += 1
+            if many > MAX_JSON_DEPTH:
+                return True
+            at = text.find(bracket, at + 1)
+    return False
 
 
 def _too_deep() -> CallerError:
@@ -74,6 +88,15 @@ def parse_object(data: bytes | str) -> JsonObject:
 def write_json(value: object) -> bytes:
     """Compact JSON in the order of the value's keys."""
     return msgspec.json.encode(value)
+
+
+Plain = Mapping[str, tuple[str, frozenset[type]]]
+"""Fields that are taken as they are: the canonical name of each, and the types it is understood in."""
+
+STRING = frozenset({str})
+BOOLEAN = frozenset({bool})
+INTEGER = frozenset({int})
+NUMBER = frozenset({int, float})
 
 
 class Fields:
@@ -120,6 +143,23 @@ class Fields:
             del self._left[name]
             return True
         return False
+
+    def take_plain(self, plain: Plain) -> dict[str, Any]:
+        """All fields that `plain` knows, by canonical name; those of another type stay.
+
+        Goes by what is there, not by what could be: of thirty settings, a request names three.
+        """
+        left = self._left
+        taken: dict[str, JsonValue] = {}
+        for name in [name for name in left if name in plain]:
+            canonical, types = plain[name]
+            if type(left[name]) in types:
+                taken[canonical] = left.pop(name)
+        return taken
+
+    def holds_any(self, names: frozenset[str]) -> bool:
+        """Whether one of these fields is still here."""
+        return not names.isdisjoint(self._left)
 
     def take_str(self, name: str) -> str | None:
         """The field if it is a string, else None and the field stays."""

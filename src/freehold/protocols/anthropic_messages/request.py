@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
@@ -18,8 +18,10 @@ from freehold.ir import (
     OutputFormat,
     Part,
     Role,
+    Text,
     Tool,
 )
+from freehold.ir.fields import INTEGER, NUMBER, STRING, Plain
 from freehold.protocols.anthropic_messages.conversation import RequestWriter, resumes_unsigned, write_conversation
 from freehold.protocols.anthropic_messages.language import LANGUAGE
 from freehold.protocols.anthropic_messages.parts import holder_extra, is_ours, take_content
@@ -95,31 +97,59 @@ def read_request(
     for name in ("anthropic_version", "anthropic_beta"):
         if cloud and fields.has(name):
             headers[name] = fields.take(name)
-    said = fields.take_str("model")
     wanted = fields.take_constant("stream", value=True)
+    settings = fields.take_plain(_PLAIN)
+    said = settings.pop("model", None)
     messages = (*_take_system(fields), *_take_messages(fields))
-    choice, parallel = take_tool_choice(fields)
-    tools = fields.peek("tools")
-    form = _take_format(fields)
+    if fields.holds_any(_COMPOSED):
+        settings.update(_take_composed(fields))
     return Generate(
         origin=LANGUAGE.name,
         model=model or (fields.fail("must be a string", "model") if said is None else said),
         messages=messages,
         stream=wanted if stream is None else stream,
-        tools=read_tools(cast("list[JsonObject]", fields.take("tools"))) if _are_objects(tools) else (),
-        tool_choice=choice,
-        parallel_tools=parallel,
-        max_output_tokens=fields.take_int("max_tokens"),
-        temperature=fields.take_number("temperature"),
-        top_p=fields.take_number("top_p"),
-        top_k=fields.take_int("top_k"),
-        stop=_take_stop(fields),
-        output_format=form,
-        reasoning=read_reasoning(fields),
-        user=_take_user(fields),
         headers=Extra(LANGUAGE, headers) if headers else None,
         extra=fields.rest(),
+        **settings,
     )
+
+
+_PLAIN: Plain = {
+    "model": ("model", STRING),
+    "max_tokens": ("max_output_tokens", INTEGER),
+    "temperature": ("temperature", NUMBER),
+    "top_p": ("top_p", NUMBER),
+    "top_k": ("top_k", INTEGER),
+}
+
+_COMPOSED = frozenset(
+    {
+        "metadata",
+        "output_config",
+        "output_format",
+        "stop_sequences",
+        "thinking",
+        "tool_choice",
+        "tools",
+    }
+)
+"""Fields that hold objects or lists, read by `_take_composed`."""
+
+
+def _take_composed(fields: Fields) -> dict[str, Any]:
+    """Fields that are objects or lists."""
+    choice, parallel = take_tool_choice(fields)
+    tools = fields.peek("tools")
+    form = _take_format(fields)
+    return {
+        "tools": read_tools(cast("list[JsonObject]", fields.take("tools"))) if _are_objects(tools) else (),
+        "tool_choice": choice,
+        "parallel_tools": parallel,
+        "stop": _take_stop(fields),
+        "output_format": form,
+        "reasoning": read_reasoning(fields),
+        "user": _take_user(fields),
+    }
 
 
 def _are_objects(value: JsonValue) -> bool:
@@ -128,6 +158,8 @@ def _are_objects(value: JsonValue) -> bool:
 
 def _take_system(fields: Fields) -> tuple[Message, ...]:
     """`system`, a string or a list of blocks, as the first message."""
+    if not fields.has("system"):
+        return ()
     holder = Fields({"content": fields.peek("system")}, LANGUAGE)
     parts = take_content(holder)
     if holder.has("content"):
@@ -142,10 +174,19 @@ def _take_messages(fields: Fields) -> tuple[Message, ...]:
         # The provider will say what is wrong with them.
         fields.put_back("messages", values)
         return ()
-    return tuple(_read_message(value, index) for index, value in enumerate(values))
+    return tuple([_read_message(value, index) for index, value in enumerate(values)])
 
 
 def _read_message(value: JsonValue, index: int) -> Message:
+    if isinstance(value, dict) and len(value) == 2:
+        # Nothing but words, as most messages of most conversations are.
+        role, text = value.get("role"), value.get("content")
+        if role in ("user", "assistant") and isinstance(text, str):
+            return Message(role=cast("Role", role), parts=(Text(text=text),))
+    return _read_any_message(value, index)
+
+
+def _read_any_message(value: JsonValue, index: int) -> Message:
     fields = Fields(value, LANGUAGE, f"messages[{index}]")
     said = fields.peek("role")
     role = _ROLES.get(said) if isinstance(said, str) else None

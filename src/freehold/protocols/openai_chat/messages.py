@@ -10,6 +10,7 @@ import msgspec
 
 from freehold.ir import (
     CachePoint,
+    Extra,
     Fields,
     Generate,
     JsonObject,
@@ -41,10 +42,23 @@ _SPEAKERS: frozenset[str] = frozenset({"system", "developer", "user"})
 def decode_messages(fields: Fields) -> tuple[Message, ...]:
     """All messages, in order. Raises CallerError."""
     values = fields.need_list("messages")
-    return tuple(_decode_message(value, f"messages[{at}]") for at, value in enumerate(values))
+    return tuple([_decode_message(value, at) for at, value in enumerate(values)])
 
 
-def _decode_message(value: JsonValue, path: str) -> Message:
+_TALKERS = ("system", "developer", "user", "assistant")
+_NOTHING_ELSE = Extra(LANGUAGE, {})
+
+
+def _decode_message(value: JsonValue, at: int) -> Message:
+    if isinstance(value, dict) and len(value) == 2:
+        # Nothing but words, as most messages of most conversations are.
+        role, text = value.get("role"), value.get("content")
+        if role in _TALKERS and isinstance(text, str) and text:
+            return Message(role=cast("Role", role), parts=(Text(text=text),), extra=_NOTHING_ELSE)
+    return _decode_any_message(value, f"messages[{at}]")
+
+
+def _decode_any_message(value: JsonValue, path: str) -> Message:
     fields = Fields(value, LANGUAGE, path)
     role = fields.need_str("role")
     if role in _SPEAKERS:

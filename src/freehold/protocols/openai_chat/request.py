@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import parse_qs, quote, unquote, urlencode
 
 from freehold.ir import Extra, Fields, Generate, JsonObject, ListModels, Losses, parse_object, write_json
+from freehold.ir.fields import BOOLEAN, INTEGER, NUMBER, STRING, Plain
 from freehold.protocols.codec import Dialect, Encoded, Headers, Unsupported, WireRequest
 from freehold.protocols.openai_chat.language import LANGUAGE, NAME, SPELLING, native, repeat_plain, unpack
 from freehold.protocols.openai_chat.messages import MessageWriter, decode_messages
@@ -59,30 +60,71 @@ def decode_listing(path: str, query: str) -> ListModels | None:
 
 def _decode_generate(body: JsonObject, headers: Headers) -> Generate:
     fields = Fields(body, LANGUAGE)
+    messages = decode_messages(fields)
+    stream = fields.take_constant("stream", value=True)
+    settings = fields.take_plain(_PLAIN)
+    for name, canonical in _OTHER_NAMES:
+        # The usual name wins; another one alone is remembered as the spelling.
+        if canonical not in settings and (value := fields.take_int(name)) is not None:
+            settings[canonical] = value
+            fields.put_back(SPELLING + canonical, name)
+    if fields.holds_any(_COMPOSED):
+        settings.update(_take_composed(fields))
     return Generate(
         origin=NAME,
-        model=fields.take_str("model") or "",
-        messages=decode_messages(fields),
-        stream=fields.take_constant("stream", value=True),
-        stream_usage=_take_stream_usage(fields),
-        tools=tuple(take_tools(fields)),
-        tool_choice=take_tool_choice(fields),
-        parallel_tools=fields.take_bool("parallel_tool_calls"),
-        max_output_tokens=_take_limit(fields),
-        temperature=fields.take_number("temperature"),
-        top_p=fields.take_number("top_p"),
-        top_k=fields.take_int("top_k"),
-        stop=_take_stop(fields),
-        seed=_take_seed(fields),
-        frequency_penalty=fields.take_number("frequency_penalty"),
-        presence_penalty=fields.take_number("presence_penalty"),
-        candidates=fields.take_int("n"),
-        output_format=take_output_format(fields),
-        reasoning=take_reasoning_options(fields),
-        user=fields.take_str("user"),
-        headers=_own_headers(headers),
+        model=settings.pop("model", ""),
+        messages=messages,
+        stream=stream,
+        headers=_own_headers(headers) if headers else None,
         extra=fields.mark(),
+        **settings,
     )
+
+
+_PLAIN: Plain = {
+    "model": ("model", STRING),
+    "parallel_tool_calls": ("parallel_tools", BOOLEAN),
+    "max_completion_tokens": ("max_output_tokens", INTEGER),
+    "temperature": ("temperature", NUMBER),
+    "top_p": ("top_p", NUMBER),
+    "top_k": ("top_k", INTEGER),
+    "seed": ("seed", INTEGER),
+    "frequency_penalty": ("frequency_penalty", NUMBER),
+    "presence_penalty": ("presence_penalty", NUMBER),
+    "n": ("candidates", INTEGER),
+    "user": ("user", STRING),
+}
+
+_OTHER_NAMES = (("max_tokens", "max_output_tokens"), ("random_seed", "seed"))
+"""Older names, and Mistral's."""
+
+_COMPOSED = frozenset(
+    {
+        "function_call",
+        "functions",
+        "reasoning",
+        "reasoning_effort",
+        "response_format",
+        "stop",
+        "stream_options",
+        "thinking",
+        "tool_choice",
+        "tools",
+    }
+)
+"""Fields with forms or spellings to tell apart, read by `_take_composed`."""
+
+
+def _take_composed(fields: Fields) -> dict[str, Any]:
+    """Fields with forms to tell apart."""
+    return {
+        "stream_usage": _take_stream_usage(fields),
+        "tools": tuple(take_tools(fields)),
+        "tool_choice": take_tool_choice(fields),
+        "stop": _take_stop(fields),
+        "output_format": take_output_format(fields),
+        "reasoning": take_reasoning_options(fields),
+    }
 
 
 def _take_stream_usage(fields: Fields) -> bool | None:
@@ -92,27 +134,6 @@ def _take_stream_usage(fields: Fields) -> bool | None:
     wanted = inner.take_bool("include_usage")
     fields.put_back("stream_options", inner.mark().fields)
     return wanted
-
-
-def _take_limit(fields: Fields) -> int | None:
-    """The newer name wins; the older one alone is remembered as the spelling."""
-    limit = fields.take_int("max_completion_tokens")
-    if limit is not None:
-        return limit
-    limit = fields.take_int("max_tokens")
-    if limit is not None:
-        fields.put_back(f"{SPELLING}max_output_tokens", "max_tokens")
-    return limit
-
-
-def _take_seed(fields: Fields) -> int | None:
-    seed = fields.take_int("seed")
-    if seed is not None:
-        return seed
-    seed = fields.take_int("random_seed")
-    if seed is not None:
-        fields.put_back(f"{SPELLING}seed", "random_seed")
-    return seed
 
 
 def _take_stop(fields: Fields) -> tuple[str, ...]:
