@@ -58,7 +58,7 @@ def _bodies() -> dict[str, dict[str, object]]:
         {"role": "system", "content": "You are brief."},
         {"role": "user", "content": QUESTION},
     ]
-    agent: list[dict[str, object]] = [*chat]
+    agent = [*chat]
     for number in range(4):
         agent += [
             {"role": "assistant", "content": "Let me look.", "tool_calls": [_call(number)]},

@@ -284,10 +284,7 @@ def unpack(fields: Fields, name: str) -> Fields | None:
 
 def keep_inner(fields: Fields, prefix: str, inner: Fields) -> None:
     """Let what was left of an inner object ride along on the outer one, under dotted names."""
-    rest = inner.rest()
-    if rest is not None:
-        for name, value in rest.fields.items():
-            fields.put_back(prefix + name, value)
+    fields.put_back_inner(prefix, inner)
 
 
 def text_of(value: JsonValue) -> str:

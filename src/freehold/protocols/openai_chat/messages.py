@@ -154,6 +154,11 @@ class MessageWriter:
     def write(self, messages: tuple[Message, ...]) -> list[JsonValue]:
         """All messages as this protocol says them."""
         for at, message in enumerate(messages):
+            words = _only_words(message)
+            if words is not None and message.role in _SPEAKERS and not self._shown:
+                self._close_assistant()
+                self._written.append({"role": message.role, "content": words})
+                continue
             path = f"messages[{at}]"
             if message.role == "assistant":
                 self._show()
@@ -286,6 +291,16 @@ REASONING_ONLY = frozenset({"reasoning_content", "reasoning", "reasoning_details
 """Fields that do not make a message by themselves."""
 
 
+def _only_words(message: Message) -> str | None:
+    """The words of a message that is one plain text and nothing else, as most are; they need no writer."""
+    if len(message.parts) != 1 or message.name is not None or (message.extra is not None and message.extra.fields):
+        return None
+    part = message.parts[0]
+    if not isinstance(part, Text) or part.proof is not None or (part.extra is not None and part.extra.fields):
+        return None
+    return part.text or None
+
+
 def _answer_part(part: Part) -> Part:
     """What a tool answered, with a JSON value as its text."""
     if isinstance(part, Structured):
@@ -297,7 +312,6 @@ def reasoning_field(dialect: Dialect) -> str | None:
     """Where the provider wants the reasoning of earlier turns; None where it refuses any."""
     if "thinking-parts" in dialect.flags:
         return "thinking"
-    for name in ("reasoning_content", "reasoning"):
-        if f"reasoning-key:{name}" in dialect.flags:
-            return name
-    return None
+    if "reasoning-key:reasoning_content" in dialect.flags:
+        return "reasoning_content"
+    return "reasoning" if "reasoning-key:reasoning" in dialect.flags else None

@@ -41,9 +41,15 @@ from freehold.protocols.openai_chat.seal import split_id
 REASONING_FIELDS = ("reasoning_content", "reasoning")
 """Where servers put readable reasoning: DeepSeek, xAI and vLLM in the first, OpenRouter, Groq, Ollama in the second."""
 
+_BESIDE_CONTENT = frozenset(
+    {*REASONING_FIELDS, "annotations", "audio", "function_call", "images", "reasoning_details", "refusal", "tool_calls"}
+)
+
 
 def take_assistant_parts(fields: Fields) -> list[Part]:
     """Everything an assistant message says, in the order in which it was thought, said and asked."""
+    if not fields.says_any(_BESIDE_CONTENT):
+        return take_content(fields)
     parts = _take_reasoning(fields)
     parts += _take_annotated(fields)
     if fields.peek("refusal"):

@@ -26,6 +26,7 @@ from freehold.ir import (
     parse_object,
     write_json,
 )
+from freehold.ir.fields import INTEGER, STRING, Plain
 from freehold.protocols.codec import Encoded, Stamp, Unsupported, WireResponse, garbled
 from freehold.protocols.openai_chat.assistant import AssistantWriter, Manner
 from freehold.protocols.openai_chat.content import repeat_or_drop
@@ -119,13 +120,14 @@ def _decode_answer(body: JsonObject) -> Response:
     usage = fields.take_object("usage")
     return Response(
         origin=NAME,
-        choices=tuple(_decode_choice(choice, at) for at, choice in enumerate(choices)),
-        id=fields.take_str("id"),
-        model=fields.take_str("model"),
-        created=fields.take_int("created"),
+        choices=tuple([_decode_choice(choice, at) for at, choice in enumerate(choices)]),
         usage=None if usage is None else decode_usage(usage),
+        **fields.take_plain(_PLAIN),
         extra=fields.mark(),
     )
+
+
+_PLAIN: Plain = {"id": ("id", STRING), "model": ("model", STRING), "created": ("created", INTEGER)}
 
 
 def _decode_choice(value: JsonValue, at: int) -> Choice:

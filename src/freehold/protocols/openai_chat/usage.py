@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from freehold.ir import Fields, JsonObject, JsonValue, Losses, Usage
-from freehold.protocols.openai_chat.language import ELSEWHERE, LANGUAGE, native, repeat_inner, repeat_plain, unpack
+from freehold.ir.fields import INTEGER, Plain
+from freehold.protocols.openai_chat.language import ELSEWHERE, LANGUAGE, native, repeat_inner, repeat_plain
 
 _CACHE_READ_ELSEWHERE = (
     "prompt_cache_hit_tokens",  # DeepSeek
@@ -15,67 +16,68 @@ _CACHE_WRITE_ELSEWHERE = ("cache_creation_input_tokens",)
 _REASONING_ELSEWHERE = ("reasoning_tokens",)  # Grok on Azure, Perplexity
 
 
+_ELSEWHERE = frozenset((*_CACHE_READ_ELSEWHERE, *_CACHE_WRITE_ELSEWHERE, *_REASONING_ELSEWHERE))
+
+_PLAIN: Plain = {
+    "prompt_tokens": ("input_tokens", INTEGER),
+    "completion_tokens": ("output_tokens", INTEGER),
+}
+_PROMPT = {"cached_tokens": "cache_read", "cache_write_tokens": "cache_write"}
+_COMPLETION = {"reasoning_tokens": "reasoning"}
+
+
 def decode_usage(value: JsonObject) -> Usage:
     """Usage with reasoning made part of the output, which xAI counts beside it: its total tells."""
     fields = Fields(value, LANGUAGE, "usage")
+    figures: dict[str, int] = fields.take_plain(_PLAIN)
+    _take_details(fields, "prompt_tokens_details", _PROMPT, figures)
+    _take_details(fields, "completion_tokens_details", _COMPLETION, figures)
     elsewhere: list[JsonValue] = []
-    cache_read = _take_detail(fields, "prompt_tokens_details", "cached_tokens")
-    cache_write = _take_detail(fields, "prompt_tokens_details", "cache_write_tokens")
-    reasoning = _take_detail(fields, "completion_tokens_details", "reasoning_tokens")
-    if cache_read is None:
-        cache_read = _read_elsewhere(fields, _CACHE_READ_ELSEWHERE, "cache_read", elsewhere)
-    if cache_write is None:
-        cache_write = _read_elsewhere(fields, _CACHE_WRITE_ELSEWHERE, "cache_write", elsewhere)
-    if reasoning is None:
-        reasoning = _read_elsewhere(fields, _REASONING_ELSEWHERE, "reasoning", elsewhere)
-    input_tokens = fields.take_int("prompt_tokens")
-    output_tokens = fields.take_int("completion_tokens")
-    if reasoning and output_tokens is not None:
-        total = fields.peek("total_tokens")
-        if total == (input_tokens or 0) + output_tokens + reasoning:
-            output_tokens += reasoning
+    if fields.holds_any(_ELSEWHERE):
+        _read_elsewhere(fields, _CACHE_READ_ELSEWHERE, "cache_read", figures, elsewhere)
+        _read_elsewhere(fields, _CACHE_WRITE_ELSEWHERE, "cache_write", figures, elsewhere)
+        _read_elsewhere(fields, _REASONING_ELSEWHERE, "reasoning", figures, elsewhere)
+    reasoning = figures.get("reasoning")
+    if reasoning and "output_tokens" in figures:
+        beside = figures["output_tokens"] + reasoning
+        if fields.peek("total_tokens") == figures.get("input_tokens", 0) + beside:
+            figures["output_tokens"] = beside
             elsewhere.append("beside")
-    _flatten_details(fields, "prompt_tokens_details")
-    _flatten_details(fields, "completion_tokens_details")
     if elsewhere:
         fields.put_back(ELSEWHERE, elsewhere)
-    return Usage(
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        cache_read=cache_read,
-        cache_write=cache_write,
-        reasoning=reasoning,
-        extra=fields.mark(),
-    )
+    return Usage(extra=fields.mark(), **figures)
 
 
-def _take_detail(fields: Fields, name: str, figure: str) -> int | None:
-    inner = unpack(fields, name)
-    if inner is None:
-        return None
-    value = inner.take_int(figure)
-    fields.put_back(name, inner.mark().fields)
-    return value
+def _take_details(fields: Fields, name: str, known: dict[str, str], figures: dict[str, int]) -> None:
+    """The figures of an inner object; others that count something get names of their own, so that losing them is seen.
+
+    Zeros stay inside.
+    """
+    inner = fields.peek(name)
+    if not isinstance(inner, dict):
+        return
+    zeros: JsonObject = {}
+    for figure, value in inner.items():
+        if figure in known and type(value) is int:
+            figures[known[figure]] = value
+        elif value:
+            fields.put_back(f"{name}.{figure}", value)
+        else:
+            zeros[figure] = value
+    fields.put_back(name, zeros)
 
 
-def _read_elsewhere(fields: Fields, names: tuple[str, ...], figure: str, elsewhere: list[JsonValue]) -> int | None:
+def _read_elsewhere(
+    fields: Fields, names: tuple[str, ...], figure: str, figures: dict[str, int], elsewhere: list[JsonValue]
+) -> None:
+    if figure in figures:
+        return
     for name in names:
         value = fields.peek(name)
         if isinstance(value, int) and not isinstance(value, bool):
             elsewhere.append(figure)
-            return value
-    return None
-
-
-def _flatten_details(fields: Fields, name: str) -> None:
-    """Figures that count something get names of their own, so that losing them is seen; zeros stay inside."""
-    inner = fields.peek(name)
-    if not isinstance(inner, dict) or not any(inner.values()):
-        return
-    fields.put_back(name, {figure: value for figure, value in inner.items() if not value})
-    for figure, value in inner.items():
-        if value:
-            fields.put_back(f"{name}.{figure}", value)
+            figures[figure] = value
+            return
 
 
 def encode_usage(usage: Usage, losses: Losses, path: str = "usage") -> JsonObject:
