@@ -131,9 +131,3 @@ def test_what_nobody_bills_by_token_has_no_price() -> None:
     assert price_book.row("ollama", "qwen3") is None
     assert price_book.row("openai", "no-such-model") is None
     assert price_book.row("nobody", "gpt-4o") is None
-
-
-def test_rows_are_plain_values_for_workers() -> None:
-    rows = price_book.rows_for([("openai", "gpt-4o"), ("openai", "no-such-model")])
-    assert set(rows) == {("openai", "gpt-4o")}
-    assert rows["openai", "gpt-4o"].version == price_book.price_version()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.transport import dialing
-from freehold.transport.addresses import is_public, parse_address, resolve, resolve_public
+from freehold.transport.addresses import check_public, is_public, parse_address, resolve
 from freehold.transport.client import Client
 from freehold.transport.endpoint import Endpoint
 from freehold.transport.errors import ConnectError, ForbiddenAddressError
@@ -63,12 +63,14 @@ async def test_addresses_that_are_not_public(text: str) -> None:
     assert address is not None
     assert not is_public(address)
     with pytest.raises(ForbiddenAddressError):
-        await resolve_public(text)
+        check_public(text, await resolve(text, 443))
 
 
 @pytest.mark.parametrize("text", ALLOWED)
 async def test_addresses_that_are_public(text: str) -> None:
-    assert await resolve_public(text) == (text,)
+    addresses = await resolve(text, 443)
+    check_public(text, addresses)
+    assert addresses == (text,)
 
 
 @given(st.ip_addresses(v=4))
@@ -79,7 +81,7 @@ def test_mapping_an_address_into_ipv6_changes_nothing(address: ipaddress.IPv4Add
 @pytest.mark.parametrize("host", ["localhost", "127.1", "0x7f.0.0.1", "2130706433", "0177.0.0.1"])
 async def test_names_and_short_forms_of_loopback_are_refused(host: str) -> None:
     with pytest.raises((ForbiddenAddressError, ConnectError)):
-        await resolve_public(host)
+        check_public(host, await resolve(host, 443))
 
 
 async def test_resolving_gives_each_address_once() -> None:
@@ -91,7 +93,7 @@ async def test_resolving_gives_each_address_once() -> None:
 @pytest.mark.parametrize("host", ["", "a" * 300, "a..b", "\u2028"])
 async def test_what_is_no_name_is_a_typed_error(host: str) -> None:
     with pytest.raises((ConnectError, ForbiddenAddressError)):
-        await resolve_public(host)
+        check_public(host, await resolve(host, 443))
 
 
 async def test_one_private_address_among_public_ones_is_enough_to_refuse() -> None:

@@ -46,7 +46,6 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     provider: str | None = None
     model: str | None = None
     request: RecordedRequest | None = None
-    request_path_guess: str | None = None
     response: RecordedResponse | None = None
     source: dict[str, msgspec.Raw] = {}
 
@@ -76,11 +75,6 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
         else:
             body = _compact(answer.body)
         return WireResponse(status=answer.status, headers=_headers(answer.headers), body=body)
-
-    @property
-    def response_is_bytes(self) -> bool:
-        """Whether the response's own bytes were recorded, not only its JSON."""
-        return self.response is not None and not bytes(self.response.body)
 
 
 def _compact(value: msgspec.Raw) -> bytes:

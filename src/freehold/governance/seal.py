@@ -62,10 +62,5 @@ class Sealer:
         return payload if inflater.eof else None
 
 
-def is_sealed(text: str) -> bool:
-    """Whether a string claims to be a seal."""
-    return text.startswith(PREFIX)
-
-
 def _encode(sealed: bytes) -> str:
     return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")

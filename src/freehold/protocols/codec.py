@@ -13,7 +13,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 import msgspec
 
 from freehold.errors import UpstreamError
-from freehold.ir import Event, Failure, Language, Loss, Request, Response, Result
+from freehold.ir import Event, Failure, Language, Loss, Request, Result
 
 Headers = tuple[tuple[str, str], ...]
 """Header fields in order, names in lower case."""
@@ -181,13 +181,6 @@ class Codec(Protocol):
     def framing(self, request: Request) -> Framing:
         """How this protocol frames the streamed answer to this request."""
         ...
-
-
-def require_generate(result: Result, codec: str) -> Response:
-    """The result, if it is a generated answer. Raises Unsupported otherwise."""
-    if isinstance(result, Response):
-        return result
-    raise Unsupported(f"{codec} has no {type(result).__name__}")
 
 
 def garbled(codec: str, problem: str, body: bytes | None = None) -> UpstreamError:

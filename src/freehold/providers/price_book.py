@@ -6,7 +6,7 @@ Importing this loads the whole list (some 20 MiB), so only the supervisor and co
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import cache
@@ -75,12 +75,6 @@ def price(provider: str, model: str, when: float) -> Price | None:
     """The price of a provider's model at a Unix time; None where it is not known."""
     found = row(provider, model)
     return found.at(when) if found is not None else None
-
-
-def rows_for(models: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], Row]:
-    """The rows of (provider, model) pairs, as plain values that can be handed to another process."""
-    found = {pair: row(*pair) for pair in models}
-    return {pair: known for pair, known in found.items() if known is not None}
 
 
 def _price_of_line(line: TableRow) -> Price:

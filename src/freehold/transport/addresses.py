@@ -78,23 +78,11 @@ async def resolve(host: str, port: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(turns + first[shorter:] + second[shorter:]))
 
 
-async def resolve_public(host: str, port: int = 443) -> tuple[str, ...]:
-    """The addresses of a host named by a user, all of them public; connect to these and resolve no second time.
+def check_public(host: str, addresses: tuple[str, ...]) -> None:
+    """Refuse a host, named by a user, that leads anywhere but to public addresses; connect to these, resolve no more.
 
     Raises:
         ForbiddenAddressError: any of its addresses is not public. One is enough: a name that leads to both is a trap.
-        ConnectError: the name is unknown.
-    """
-    addresses = await resolve(host, port)
-    check_public(host, addresses)
-    return addresses
-
-
-def check_public(host: str, addresses: tuple[str, ...]) -> None:
-    """Refuse a host with an address that is not public.
-
-    Raises:
-        ForbiddenAddressError: as said.
     """
     for text in addresses:
         address = parse_address(text)

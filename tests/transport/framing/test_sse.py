@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from freehold.protocols.codec import Frame
 from freehold.transport.errors import FrameTooLargeError, TruncatedFrameError
-from freehold.transport.framing.sse import SseParser, write_comment, write_sse
+from freehold.transport.framing.sse import SseParser, write_sse
 from tests.transport.framing.splits import cut, places, read
 
 names = st.none() | st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=["Cs"]), min_size=1).filter(
@@ -109,8 +109,7 @@ def test_a_whole_event_over_the_limit_is_refused() -> None:
 
 
 def test_what_can_not_be_written() -> None:
-    assert write_comment("keep-alive") == b": keep-alive\n\n"
     with pytest.raises(ValueError, match="one line"):
         write_sse(Frame(data=b"x", event="a\nb"))
     with pytest.raises(ValueError, match="one line"):
-        write_comment("a\rdata: forged")
+        write_sse(Frame(data=b"x", event="a\rdata: forged"))

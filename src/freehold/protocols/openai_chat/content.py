@@ -50,13 +50,6 @@ _KIND_OF_ADDRESS: dict[str, MediaKind] = {
 }
 """Part types whose inner object (or bare string) is an address, a `data:` one included."""
 
-_ADDRESS_OF_KIND: dict[MediaKind, str] = {
-    "image": "image_url",
-    "video": "video_url",
-    "audio": "audio_url",
-    "document": "file_url",
-}
-
 _MEDIA_TYPE_OF_SOUND = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 _SOUND_OF_MEDIA_TYPE = {
     "audio/wav": "wav",

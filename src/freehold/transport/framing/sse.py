@@ -207,14 +207,9 @@ def write_sse(frame: Frame) -> bytes:
     return b"event: " + _one_line(frame.event) + b"\ndata: " + data + b"\n\n"
 
 
-def write_comment(text: str) -> bytes:
-    """A comment, which clients of some protocols take as a sign of life."""
-    return b": " + _one_line(text) + b"\n\n"
-
-
 def _one_line(text: str) -> bytes:
     if "\n" in text or "\r" in text:
-        raise ValueError("an event name or a comment has one line")
+        raise ValueError("an event name has one line")
     return text.encode()
 
 
