@@ -221,9 +221,9 @@ async def _revision(database: Database) -> str | None:
 
 def _upgrade(connection: Connection) -> None:
     # Alembic takes as long to load as everything else together, and is needed once in the life of a version.
-    from alembic import command  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
-    from alembic.util import CommandError  # noqa: PLC0415
+    from alembic import command  # noqa: PLC0415 -- as above
+    from alembic.config import Config  # noqa: PLC0415 -- as above
+    from alembic.util import CommandError  # noqa: PLC0415 -- as above
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))

@@ -285,7 +285,7 @@ FINISHES = st.sampled_from(["stop", "length", "tool_calls", "content_filter", "r
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(PARTS, max_size=4), FINISHES)
-def test_any_answer_is_one_that_googles_client_reads(parts: list[Part], kind: Any) -> None:  # noqa: ANN401
+def test_any_answer_is_one_that_googles_client_reads(parts: list[Part], kind: Any) -> None:  # noqa: ANN401 -- a literal of ir that hypothesis draws
     answer = Response(
         origin="openai-chat",
         choices=(Choice(parts=tuple(parts), finish=Finish(kind=kind)),),
