@@ -48,6 +48,17 @@ PROBE_SECONDS = 0.5
 """How long a local server that needs no key has to answer at start-up."""
 
 
+WATCH_AGAIN = 1.0
+"""Seconds until the keys are watched again after a failure that nobody thought of."""
+
+_RELOADED = frozenset({"require_keys", "public_hosts", "trusted_proxies", "body", "attempts", "exchange_timeout"}) | {
+    "drain_timeout",
+    "on_full",
+    "sync_interval",
+}
+"""Settings of [server], [limits] and [ledger] that a reload takes into use; the others are read at start."""
+
+
 class SystemClock:
     """The machine's own clocks."""
 
@@ -191,12 +202,22 @@ class Service:
         """Take the configuration file as it is now; a mistake in it leaves everything as it was, and is logged."""
         try:
             config = await self._with_probed(load(self.config.source, self.environ))
+            later = _after_restart(self.config, config)
+            # The sockets stay where they are, so what protects them is judged by where they are.
+            addresses = {"listen": self.config.server.listen, "admin_listen": self.config.server.admin_listen}
+            config = msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, **addresses))
+            _check_addresses(config)
             self._serving = self._serve_by(config, self._serving.snapshot.number + 1)
         except ConfigError as error:
             # The operator's own mistake, which the message explains: no traceback.
             log.error("the configuration was not reloaded, the last good one stays in use:\n%s", error)  # noqa: TRY400
             return
+        except Exception:
+            log.exception("the configuration was not reloaded, the last good one stays in use; this is a bug")
+            return
         self.config = config
+        if later:
+            log.warning("changed, but taken into use at the next start only: %s", ", ".join(later))
         log.info("configuration %d is in use", self._serving.snapshot.number)
 
     # --- What runs beside the requests -------------------------------------------------------------------------------
@@ -212,6 +233,15 @@ class Service:
         self._stack.push_async_callback(stop)
 
     async def _watch_keys(self) -> None:
+        while True:
+            try:
+                await self._take_keys()
+            except Exception:
+                # Were this the end, no key could be revoked any more, and nobody would notice.
+                log.exception("watching the keys failed; trying again")
+                await asyncio.sleep(WATCH_AGAIN)
+
+    async def _take_keys(self) -> None:
         async with contextlib.aclosing(self.keys.watch()) as news:
             async for item in news:
                 if isinstance(item, Changed):
@@ -256,14 +286,7 @@ class Service:
     async def listen(self) -> None:
         """Serve the data plane and the control plane. Raises ConfigError for an address that can not be had."""
         server, limits = self.config.server, self.config.limits
-        if not server.require_keys and not is_loopback_host(server.listen):
-            raise ConfigError(
-                f"{server.listen} can be reached from outside; set [server] require_keys = true, or listen on 127.0.0.1"
-            )
-        if server.admin_token is None and not is_loopback_host(server.admin_listen):
-            raise ConfigError(
-                f"{server.admin_listen} can be reached from outside; set [server] admin_token, or use 127.0.0.1"
-            )
+        _check_addresses(self.config)
         http = HttpLimits(
             headers=limits.headers,
             streams=limits.streams,
@@ -340,6 +363,35 @@ class Service:
         finally:
             for number in handlers:
                 loop.remove_signal_handler(number)
+
+
+def _check_addresses(config: Config) -> None:
+    """Raises ConfigError where strangers could reach what only this machine's own programs may."""
+    server = config.server
+    if not server.require_keys and not is_loopback_host(server.listen):
+        raise ConfigError(
+            f"{server.listen} can be reached from outside; set [server] require_keys = true, or listen on 127.0.0.1"
+        )
+    if server.admin_token is None and not is_loopback_host(server.admin_listen):
+        raise ConfigError(
+            f"{server.admin_listen} can be reached from outside; set [server] admin_token, or use 127.0.0.1"
+        )
+
+
+def _after_restart(old: Config, new: Config) -> list[str]:
+    """The settings that differ and are read at start only."""
+    sections = {
+        "server": (old.server, new.server),
+        "storage": (old.storage, new.storage),
+        "limits": (old.limits, new.limits),
+        "ledger": (old.ledger, new.ledger),
+    }
+    return [
+        f"[{section}] {name}"
+        for section, (before, after) in sections.items()
+        for name in before.__struct_fields__
+        if name not in _RELOADED and getattr(before, name) != getattr(after, name)
+    ]
 
 
 def _languages() -> dict[str, Language]:
