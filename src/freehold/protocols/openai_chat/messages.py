@@ -103,21 +103,29 @@ class CallIds:
         self._short = short
         self._keep = keep
         self._unnamed: list[tuple[str, str]] = []
+        self._open: list[str] = []
         self._count = 0
 
     def of_call(self, call: ToolCall) -> str:
         """The id of a call; one without gets a number, to be claimed by the next result of the same tool."""
         self._count += 1
         if call.id:
-            return self.written(call.id)
+            identity = self.written(call.id)
+            self._open.append(identity)
+            return identity
         identity = self.written(f"call_{self._count}")
         self._unnamed.append((call.name, identity))
         return identity
 
     def of_result(self, result: ToolResult) -> str:
-        """The id of the call that a result answers."""
+        """The id of the call that a result answers; one that no call has answers the oldest that is open."""
         if result.call_id:
-            return self.written(result.call_id)
+            identity = self.written(result.call_id)
+            if identity in self._open:
+                self._open.remove(identity)
+            elif self._open and not self._keep:
+                return self._open.pop(0)
+            return identity
         for at, (name, identity) in enumerate(self._unnamed):
             if result.name is None or result.name == name:
                 del self._unnamed[at]
@@ -272,6 +280,8 @@ class MessageWriter:
             written = {"role": "function", "name": result.name}
         else:
             written = {"role": "tool", "tool_call_id": self._ids.of_result(result)}
+            if result.call_id and written["tool_call_id"] != self._ids.written(result.call_id):
+                self._losses.add(f"{path}.call_id", "approximated", "behaviour", "no call has this id; the oldest does")
             if fields is not None and result.name is not None:
                 written["name"] = result.name
         said = content.value()
