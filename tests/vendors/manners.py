@@ -167,6 +167,8 @@ def responses(body: JsonObject) -> list[Problem]:
     found += [Problem("$.input", f"the call {name!r} was not answered") for name, done in calls.items() if not done]
     tools = [tool for tool in body.get("tools", []) if tool["type"] == "function"]
     found += _names(tools, r"[a-zA-Z0-9_-]{1,64}")
+    if body.get("max_output_tokens", 16) < 16:
+        found.append(Problem("$.max_output_tokens", f"{body['max_output_tokens']} is less than 16"))
     if not body.get("text", {}).get("format", {}).get("name", "answer"):
         found.append(Problem("$.text.format.name", "is empty"))
     return found + _openai_settings(body)
