@@ -35,6 +35,7 @@ async def test_no_spelling_of_another_name_is_allowed(tmp_path: Path, model: str
     side = Roadside(tmp_path, upstream)
     door = await side.ask(CHAT, {**MESSAGES, "model": model}, models=ALLOWED)
     assert door.status in {400, 403}
+    assert msgspec.json.decode(door.body)["error"]["message"].startswith(("this key may not", "model must"))
     assert not upstream.requests
 
 

@@ -91,7 +91,7 @@ def for_caller(failure: Failure, target: str) -> Failure:
             # AWS says 403 to a wrong key; other vendors' clients know that by 401.
             status=401 if failure.kind == "authentication" else failure.status,
             kind=failure.kind,
-            message=f"{target}: {failure.message}",
+            message=f"{target}: {failure.message}" if target else failure.message,
             code=failure.code,
             type=failure.type,
             param=failure.param,
