@@ -92,7 +92,7 @@ def natively(upstream: str, port: int) -> tuple[Conversation, openai.OpenAI | an
     return (Chat if upstream == "openai-chat" else Responses)(other, "m"), other
 
 
-@pytest.mark.parametrize(("upstream", "recording"), recordings())
+@pytest.mark.parametrize(("upstream", "recording"), list(recordings()))
 def test_everybody_hears_the_same(
     begin: Begin, gateway: Gateway, direct: tuple[Server, list[Reply]], upstream: str, recording: dict[str, Any]
 ) -> None:
