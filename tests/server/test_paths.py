@@ -57,9 +57,7 @@ def test_post_paths(path: str, codec: str, operation: str) -> None:
         ("/openai/models", [], "api-version=1", "azure-openai"),
     ],
 )
-def test_listing_has_the_shape_of_its_client(
-    path: str, headers: list[tuple[str, str]], query: str, codec: str
-) -> None:
+def test_listing_has_the_shape_of_its_client(path: str, headers: list[tuple[str, str]], query: str, codec: str) -> None:
     route = find_route("GET", path, headers, query)
     assert route is not None
     assert (route.codec, route.operation) == (codec, "list")
