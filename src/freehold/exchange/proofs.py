@@ -147,7 +147,7 @@ def _seal_part(part: Part, maker: Maker, seal: _Seal) -> tuple[Part, ...]:
 class SealedStream:
     """The same for a stream: batches in, batches with sealed proofs out, parts renumbered where carriers come in."""
 
-    __slots__ = ("_client", "_indexes", "_maker", "_next", "_open", "_seal")
+    __slots__ = ("_client", "_indexes", "_maker", "_next", "_open", "_seal", "_untouched")
 
     def __init__(self, client: Language, maker: Maker, sealer: Sealer, project: str) -> None:
         self._client = client
@@ -157,9 +157,15 @@ class SealedStream:
         self._next: dict[int, int] = {}
         # Parts under way: what is known of each so far, its words, and its proof.
         self._open: dict[tuple[int, int], tuple[Part, list[str], list[Proof]]] = {}
+        # Parts whose words pass as they are: they keep their number, and no proof vouches for them.
+        self._untouched: set[tuple[int, int]] = set()
 
-    def feed(self, batch: Sequence[Event]) -> list[Event]:
-        """One batch."""
+    def feed(self, batch: Sequence[Event]) -> Sequence[Event]:
+        """One batch; the same one where nothing in it is to be sealed, as in most of a stream."""
+        if len(batch) == 1:
+            event = batch[0]
+            if isinstance(event, TextDelta) and (event.choice, event.index) in self._untouched:
+                return batch
         events: list[Event] = []
         for event in batch:
             self._take(event, events)
@@ -219,6 +225,10 @@ class SealedStream:
         key = (event.choice, event.index)
         self._indexes[key] = self._number(event.choice)
         words = [part.text] if isinstance(part, Reasoning) else []
+        if self._indexes[key] == event.index and not isinstance(part, Reasoning):
+            self._untouched.add(key)
+        else:
+            self._untouched.discard(key)
         self._open[key] = (part, words, proofs)
         events.append(msgspec.structs.replace(event, part=part, index=self._indexes[key]))
 

@@ -62,6 +62,13 @@ class Sequencer:
         self._waiting: dict[int, list[PartEvent]] = {}
         self._noted: set[str] = set()
 
+    def number_in_flow(self, event: TextDelta) -> int | None:
+        """The number of the block on the wire that this text merely continues; None if there is more to it."""
+        live = self._live
+        if live is None or live.key != event.index or event.choice != 0 or self._waiting or not event.text:
+            return None
+        return live.index if live.sent and not isinstance(live.part, ToolCall) else None
+
     def feed(self, event: PartEvent) -> list[Event]:
         """The events that may be written now."""
         if event.choice != 0:

@@ -368,6 +368,12 @@ class MessageStreamEncoder:
         """The frames of one batch."""
         frames: list[Frame] = []
         for event in events:
+            if isinstance(event, TextDelta) and not self._native:
+                # More words of the open block: what most events of a translated stream are.
+                number = self._sequencer.number_in_flow(event)
+                if number is not None:
+                    frames.append(self._words(number, event.text, None))
+                    continue
             match event:
                 case PartStart() | TextDelta() | ArgumentsDelta() | ProofDelta() | ExtraDelta() | PartEnd():
                     if self._native:
@@ -420,9 +426,7 @@ class MessageStreamEncoder:
     def _part(self, event: Event, frames: list[Frame]) -> None:
         match event:
             case TextDelta() | ArgumentsDelta():
-                kind = self._kinds.get(event.index, "text_delta")
-                delta: JsonObject = {"type": kind, _FIELD_OF_DELTA[kind]: event.text}
-                frames.append(_delta_frame(event.index, delta, event.rest))
+                frames.append(self._words(event.index, event.text, event.rest))
             case PartStart():
                 self._part_start(event, frames)
             case ProofDelta():
@@ -436,6 +440,10 @@ class MessageStreamEncoder:
                 frames.append(_frame(stop))
             case _:
                 pass
+
+    def _words(self, index: int, text: str, rest: Extra | None) -> Frame:
+        kind = self._kinds.get(index, "text_delta")
+        return _delta_frame(index, {"type": kind, _FIELD_OF_DELTA[kind]: text}, rest)
 
     def _part_start(self, event: PartStart, frames: list[Frame]) -> None:
         part = event.part

@@ -109,7 +109,12 @@ class ChatEncoder:
         self._names = CallNames(stamp)
         self._usage: Usage | None = None
         self._ended = False
-        self._envelope: JsonObject = envelope(Response(origin="", choices=()), stamp, "chat.completion.chunk")
+        self._enclose(envelope(Response(origin="", choices=()), stamp, "chat.completion.chunk"))
+
+    def _enclose(self, fields: JsonObject) -> None:
+        """Put these fields around the choices of every chunk from now on; all chunks begin with the same bytes."""
+        self._envelope = fields
+        self._head = write_json({**fields, "choices": []}).removesuffix(b"]}")
 
     def feed(self, events: Sequence[Event]) -> list[Frame]:
         """The frames of one batch."""
@@ -179,7 +184,7 @@ class ChatEncoder:
                 self._ended = True
                 chunk.fields.update(write_failure(event.failure, LANGUAGE))
             case ResponseStart():
-                self._envelope = envelope(event.response, self._stamp, "chat.completion.chunk")
+                self._enclose(envelope(event.response, self._stamp, "chat.completion.chunk"))
             case PartEnd() | ProofDelta() | ExtraDelta() | Pulse() | ResponseEnd():
                 pass
             case _:
@@ -260,13 +265,14 @@ class ChatEncoder:
 
     def _start(self, response: Response, frames: list[Frame]) -> None:
         self._usage = merge_usage(self._usage, response.usage)
-        self._envelope = envelope(response, self._stamp, "chat.completion.chunk")
+        around = envelope(response, self._stamp, "chat.completion.chunk")
         fields = native(response.extra)
         if fields is None:
             self._noted.drop_extra(response.extra, "")
         else:
-            repeat_plain(fields, self._envelope)
-            self._envelope["object"] = "chat.completion.chunk"
+            repeat_plain(fields, around)
+            around["object"] = "chat.completion.chunk"
+        self._enclose(around)
         self._delta(0, {}, frames)
 
     def _delta(
@@ -286,7 +292,7 @@ class ChatEncoder:
         choice: JsonObject = {"index": number, "delta": delta, "finish_reason": finish}
         if extra is not None:
             choice.update(extra)
-        frames.append(Frame(data=write_json({**self._envelope, "choices": [choice]})))
+        frames.append(Frame(data=self._head + write_json(choice) + b"]}"))
 
     def _text(self, number: int, index: int, text: str, frames: list[Frame]) -> None:
         part = self._part(number, index)
