@@ -12,6 +12,7 @@ from typing import cast
 from freehold.errors import CallerError, ErrorKind, kind_of_status
 from freehold.ir import Extra, Failure, Fields, JsonObject, JsonValue, Language, parse_json, write_json
 from freehold.protocols.codec import Frame, Headers, Stamp, WireResponse
+from freehold.protocols.foreign_errors import message_of, seconds_to_wait
 
 KIND_OF_TYPE: dict[str, ErrorKind] = {
     "ValidationException": "invalid_request",
@@ -78,9 +79,6 @@ _TYPE_IN_STREAM: dict[str, str] = {
 _STATUS_OF_TYPE = {"ModelNotReadyException": 429, "TooManyRequestsException": 429}
 """Types whose status is not that of their kind."""
 
-LONGEST_TEXT = 2000
-"""Characters of a body that is no JSON which stand in a message: enough to recognise a proxy's page."""
-
 _UNMODELLED = "unmodelled"
 """Extra that marks an error frame whose type no service model lists (`:message-type: error`)."""
 
@@ -104,7 +102,7 @@ def decode_aws_error(wire: WireResponse, language: Language) -> Failure:
         extra = fields.mark()
     else:
         body = wire.body.decode(errors="replace")
-        message = _loose_message(value) or body.strip()[:LONGEST_TEXT]
+        message = message_of(value, body, wire.status)
     return Failure(
         origin=language.name,
         status=wire.status,
@@ -113,7 +111,7 @@ def decode_aws_error(wire: WireResponse, language: Language) -> Failure:
         code=kind_word,
         type=kind_word,
         request_id=headers.get("x-amzn-requestid") or headers.get("x-amz-request-id") or headers.get("request-id"),
-        retry_after=_retry_after(headers),
+        retry_after=seconds_to_wait(headers),
         body=body,
         extra=extra,
     )
@@ -127,33 +125,6 @@ def error_type(headers: dict[str, str], value: JsonValue) -> str | None:
     if not isinstance(said, str) or not said:
         return None
     return said.partition(":")[0].rpartition("#")[2] or None
-
-
-def _retry_after(headers: dict[str, str]) -> float | None:
-    """Seconds to wait."""
-    for name, unit in (("x-amz-retry-after", 0.001), ("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers[name]) * unit
-        except (KeyError, ValueError):
-            continue
-        if math.isfinite(seconds) and seconds >= 0:
-            return seconds
-    return None
-
-
-def _loose_message(value: JsonValue) -> str | None:
-    """The message of a body in some other form: `Message` as older services write it, or another vendor's."""
-    if isinstance(value, list) and value:
-        return _loose_message(value[0])
-    if not isinstance(value, dict):
-        return None
-    for name in ("message", "Message", "errorMessage", "error", "detail"):
-        found = value.get(name)
-        if isinstance(found, str) and found:
-            return found
-        if isinstance(found, dict):
-            return _loose_message(found)
-    return None
 
 
 def stream_failure(frame: Frame, language: Language) -> Failure:

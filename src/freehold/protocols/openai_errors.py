@@ -15,6 +15,7 @@ import msgspec
 from freehold.errors import CallerError, ErrorKind, UpstreamError, kind_of_status
 from freehold.ir import Extra, Failure, Fields, JsonObject, JsonValue, Language, parse_json, write_json
 from freehold.protocols.codec import Headers, Stamp, WireResponse
+from freehold.protocols.foreign_errors import message_of, seconds_to_wait
 
 _INNER = "error."
 """Before the names of extras that stood in the `error` object."""
@@ -64,10 +65,6 @@ _NO_RETRY = frozenset({"quota", "billing"})
 
 _REQUEST_IDS = ("x-request-id", "apim-request-id", "request-id", "x-amzn-requestid", "x-ms-request-id")
 
-MAX_MESSAGE = 2000
-"""Longest piece of a foreign page that becomes a message, in characters."""
-
-
 # --- Reading ----------------------------------------------------------------------------------------------------------
 
 
@@ -81,7 +78,7 @@ def decode_failure(wire: WireResponse, language: Language) -> Failure:
     return msgspec.structs.replace(
         failure,
         request_id=_header(wire.headers, _REQUEST_IDS),
-        retry_after=retry_after_of(wire.headers),
+        retry_after=seconds_to_wait(dict(reversed(wire.headers))),
         headers=_content_type(wire.headers),
     )
 
@@ -122,27 +119,18 @@ def kind_of(status: int, code: str | None, kind: str | None, message: str) -> Er
 
 def _foreign_failure(wire: WireResponse, body: JsonObject | None, language: Language) -> Failure:
     text = wire.body.decode("utf-8", "replace")
-    message = text.strip()[:MAX_MESSAGE] if body is None else _message_in(body)
+    message = message_of(body, text, wire.status)
     code = None if body is None else _text(body.get("code"))
     word = None if body is None else _text(body.get("type"))
     return Failure(
         origin=language.name,
         status=wire.status,
         kind=kind_of(wire.status, code, word, message),
-        message=message or f"the provider answered with status {wire.status}",
+        message=message,
         code=code,
         type=word,
         body=text,
     )
-
-
-def _message_in(body: JsonObject) -> str:
-    """The sentence in an error object of another vendor."""
-    for name in ("message", "Message", "error", "detail", "reason", "title"):
-        value = body.get(name)
-        if isinstance(value, str) and value:
-            return value
-    return write_json(body).decode()[:MAX_MESSAGE]
 
 
 def error_in_success(body: JsonObject, wire: WireResponse) -> None:
@@ -252,22 +240,6 @@ def _repeat_failure(failure: Failure, extra: Extra) -> JsonObject:
 
 
 # --- Headers ----------------------------------------------------------------------------------------------------------
-
-
-def retry_after_of(headers: Headers) -> float | None:
-    """Seconds to wait, as the provider asked: milliseconds where it gives them, else seconds. Dates are not read."""
-    exact = _number(_header(headers, ("retry-after-ms", "x-ms-retry-after-ms", "x-amz-retry-after")))
-    if exact is not None:
-        return exact / 1000
-    return _number(_header(headers, ("retry-after",)))
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = None if text is None else float(text)
-    except ValueError:
-        return None
-    return value if value is not None and 0 <= value < 1e9 else None
 
 
 def _header(headers: Headers, names: tuple[str, ...]) -> str | None:

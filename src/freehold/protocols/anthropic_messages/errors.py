@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 from freehold.errors import STATUS_OF_KIND, CallerError, ErrorKind, kind_of_status
-from freehold.ir import Failure, Fields, JsonObject, JsonValue, parse_json, write_json
+from freehold.ir import Failure, Fields, JsonObject, parse_json, write_json
 from freehold.protocols.anthropic_messages.language import LANGUAGE
 from freehold.protocols.codec import Headers, Stamp, WireResponse
+from freehold.protocols.foreign_errors import message_of, seconds_to_wait
 
 KIND_OF_TYPE: dict[str, ErrorKind] = {
     "invalid_request_error": "invalid_request",
@@ -43,9 +44,6 @@ _TYPE_OF_KIND: dict[ErrorKind, str] = {
     "content_refused": "invalid_request_error",
 }
 
-LONGEST_TEXT = 2000
-"""Characters of a body that is no JSON which stand in a message: enough to recognise a proxy's page."""
-
 # --- Reading ---------------------------------------------------------------------------------------------------------
 
 
@@ -59,14 +57,13 @@ def decode_error(wire: WireResponse) -> Failure:
     if isinstance(value, dict) and isinstance(value.get("error"), dict):
         return read_error(value, wire.status, headers)
     text = wire.body.decode(errors="replace").strip()
-    message = _loose_message(value) or text[:LONGEST_TEXT] or f"the provider answered {wire.status} without a word"
     return Failure(
         origin=LANGUAGE.name,
         status=wire.status,
         kind=kind_of_status(wire.status),
-        message=message,
+        message=message_of(value, text, wire.status),
         request_id=_request_id(headers),
-        retry_after=retry_after(headers),
+        retry_after=seconds_to_wait(headers),
         body=text,
         headers=_kept(headers),
     )
@@ -95,41 +92,14 @@ def read_error(value: JsonObject, status: int, headers: dict[str, str] | None = 
         type=kind_word,
         code=code if isinstance(code, str) else None,
         request_id=_request_id(headers) or (body_id if isinstance(body_id, str) else None),
-        retry_after=retry_after(headers),
+        retry_after=seconds_to_wait(headers),
         headers=_kept(headers),
         extra=outer.rest(),
     )
 
 
-def _loose_message(value: JsonValue) -> str | None:
-    """The message of a body in some other vendor's form (WIRE_FACTS 15)."""
-    if isinstance(value, list) and value:
-        return _loose_message(value[0])
-    if not isinstance(value, dict):
-        return None
-    for name in ("message", "Message", "error", "detail", "error_message"):
-        found = value.get(name)
-        if isinstance(found, str) and found:
-            return found
-        if isinstance(found, dict):
-            return _loose_message(found)
-    return None
-
-
 def _request_id(headers: dict[str, str]) -> str | None:
     return next((headers[name] for name in ("request-id", "x-amzn-requestid", "x-request-id") if name in headers), None)
-
-
-def retry_after(headers: dict[str, str]) -> float | None:
-    """Seconds to wait, from any of the headers that providers of this protocol send."""
-    for name, unit in (("retry-after-ms", 0.001), ("x-amz-retry-after", 0.001), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers[name]) * unit
-        except (KeyError, ValueError):
-            continue
-        if math.isfinite(seconds) and seconds >= 0:
-            return seconds
-    return None
 
 
 def _kept(headers: dict[str, str]) -> Headers:

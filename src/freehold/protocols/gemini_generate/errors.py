@@ -9,6 +9,7 @@ from typing import cast
 from freehold.errors import STATUS_OF_KIND, CallerError, ErrorKind, kind_of_status
 from freehold.ir import Extra, Failure, JsonObject, JsonValue, parse_json, write_json
 from freehold.protocols.codec import Headers, Stamp, WireResponse
+from freehold.protocols.foreign_errors import message_of, seconds_to_wait
 from freehold.protocols.gemini_generate.language import ABSENT, LANGUAGE, LISTED, NAME, is_ours
 from freehold.protocols.gemini_generate.wire import repeat
 
@@ -66,9 +67,6 @@ _RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
 _ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)s")
 
-LONGEST_TEXT = 2000
-"""Characters of a body that is no JSON which stand in a message: enough to recognise a proxy's page."""
-
 # --- Reading ---------------------------------------------------------------------------------------------------------
 
 
@@ -83,14 +81,13 @@ def decode_error(wire: WireResponse) -> Failure:
     if known is not None:
         return known
     text = wire.body.decode(errors="replace").strip()
-    message = _loose_message(value) or text[:LONGEST_TEXT] or f"the provider answered {wire.status} without a word"
     return Failure(
         origin=NAME,
         status=wire.status,
         kind=kind_of_status(wire.status),
-        message=message,
+        message=message_of(value, text, wire.status),
         request_id=_request_id(headers),
-        retry_after=_retry_header(headers),
+        retry_after=seconds_to_wait(headers),
         body=text,
     )
 
@@ -131,7 +128,7 @@ def read_error(value: JsonValue, status: int, headers: dict[str, str] | None = N
         type=word if isinstance(word, str) else None,
         code=_reason(details),
         request_id=_request_id(headers),
-        retry_after=_retry_header(headers) or _retry_detail(details),
+        retry_after=seconds_to_wait(headers) or _retry_detail(details),
         extra=Extra(LANGUAGE, fields),
     )
 
@@ -176,35 +173,8 @@ def _retry_detail(details: JsonValue) -> float | None:
     return None
 
 
-def _loose_message(value: JsonValue) -> str | None:
-    """The message of a body in some other vendor's form."""
-    if isinstance(value, list) and value:
-        return _loose_message(value[0])
-    if not isinstance(value, dict):
-        return None
-    for name in ("message", "Message", "error", "detail", "error_message"):
-        found = value.get(name)
-        if isinstance(found, str) and found:
-            return found
-        if isinstance(found, dict):
-            return _loose_message(found)
-    return None
-
-
 def _request_id(headers: dict[str, str]) -> str | None:
     return next((headers[name] for name in ("x-goog-request-id", "x-request-id") if name in headers), None)
-
-
-def _retry_header(headers: dict[str, str]) -> float | None:
-    """Seconds to wait, from any of the headers that gateways before this protocol send."""
-    for name, unit in (("retry-after-ms", 0.001), ("x-amz-retry-after", 0.001), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers[name]) * unit
-        except (KeyError, ValueError):
-            continue
-        if math.isfinite(seconds) and seconds >= 0:
-            return seconds
-    return None
 
 
 # --- Writing ---------------------------------------------------------------------------------------------------------
