@@ -171,6 +171,24 @@ async def test_usage_is_asked_for_and_hidden_from_those_who_did_not_ask(tmp_path
         assert record.usage.output_tokens == 2
 
 
+async def test_azure_streams_are_metered_too(tmp_path: Path) -> None:
+    azure = """
+[accounts.azure]
+provider = "azure"
+base_url = "http://127.0.0.1:4"
+api_key = "key-of-azure"
+"""
+    side = Roadside(tmp_path, FakeUpstream(Reply(status=200, headers=SSE, body=STREAM)), CONFIG + azure)
+    door = await side.ask(
+        "/openai/deployments/azure%2Fgpt-4o/chat/completions", {**HELLO, "stream": True}, "azure-openai"
+    )
+    assert side.records()[0].attempts[0].lane == "tunnel"
+    assert side.upstream.requests[0].target.startswith("/openai/deployments/gpt-4o/chat/completions?api-version=")
+    assert msgspec.json.decode(side.upstream.requests[0].body)["stream_options"] == {"include_usage": True}
+    assert b"usage" not in door.body
+    assert side.records()[0].usage is not None
+
+
 async def test_content_is_refused_unless_the_caller_allows_it(tmp_path: Path) -> None:
     body: JsonObject = {
         "model": "converse",

@@ -15,6 +15,7 @@ from freehold.errors import UpstreamError
 from freehold.exchange.failures import attempt_failed, failure_of
 from freehold.exchange.headers import answer_headers, dollars, passed_on
 from freehold.exchange.heartbeat import Heartbeat
+from freehold.exchange.lanes import CHAT_BODIES
 from freehold.exchange.metering import usage_of
 from freehold.exchange.proofs import SealedStream, seal_response
 from freehold.exchange.record import MAX_NOTED, Outcome, UsageRecord
@@ -237,8 +238,8 @@ class Answering:
 
     def _hides_usage(self) -> bool:
         """Whether the road asked for usage that this client did not; encoders of other protocols know by themselves."""
-        name = self.journey.arrival.codec.name
-        return name == "openai-chat" == self.prepared.target.codec.name and not self.journey.seen.usage
+        spoken = {self.journey.arrival.codec.name, self.prepared.target.codec.name}
+        return spoken <= CHAT_BODIES and not self.journey.seen.usage
 
     async def _stream(self, framing: Framing) -> None:
         journey = self.journey

@@ -42,6 +42,9 @@ _STREAM_IN_PATH = ("/converse-stream", "/invoke-with-response-stream", ":streamG
 # Clients of these protocols name the model in the body; everybody else's path does.
 _MODEL_IN_BODY = frozenset({"openai-chat", "openai-responses", "openai-embeddings", "anthropic-messages"})
 
+CHAT_BODIES = frozenset({"openai-chat", "azure-openai"})
+"""Protocols that stream Chat Completions, whose usage has to be asked for."""
+
 _PASSED_HEADERS: dict[str, frozenset[str]] = {
     "anthropic-messages": frozenset({"anthropic-version", "anthropic-beta"}),
     "openai-chat": frozenset({"openai-beta"}),
@@ -182,10 +185,10 @@ def tunnel(wire: WireRequest, seen: Glance, target: Target, operation: Operation
     if name in _MODEL_IN_BODY and seen.model != target.model:
         fields = {**fields, "model": msgspec.Raw(msgspec.json.encode(target.model))}
         body = msgspec.json.encode(fields)
-    if name == "openai-chat" and seen.stream and not seen.usage:
+    if name in CHAT_BODIES and seen.stream and not seen.usage:
         # The record needs the figure; `answers` takes it out again for a client that did not ask.
         fields = {**fields, "stream_options": _with_usage(fields.get("stream_options"))}
-        body = msgspec.json.encode({**fields, "model": msgspec.Raw(msgspec.json.encode(target.model))})
+        body = msgspec.json.encode(fields)
     if name == "openai-responses":
         stateless = _stateless(fields)
         if stateless is not fields:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from typing import Literal
 import msgspec
 
 from freehold.ir import Loss
+
+log = logging.getLogger("freehold.record")
 
 Outcome = Literal["ok", "refused", "failed", "client_gone", "broken"]
 """`refused`: the caller's fault; `failed`: no target could answer; `broken`: a stream died after it had begun."""
@@ -150,6 +153,8 @@ class Spool:
                 self._flush()
             self._put(row)
         except OSError as error:
+            if self.failed is None:
+                log.error("the exchange record can not be written: %s: %s", self._path, error.strerror or error)  # noqa: TRY400 -- a full disk is no bug: no traceback
             self.failed = f"{self._path}: {error.strerror or error}"
             if len(self._pending) < self._MAX_PENDING:
                 self._pending.append(row)
@@ -184,6 +189,8 @@ class Spool:
         while self._pending:
             self._put(self._pending[0])
             del self._pending[0]
+        if self.failed is not None:
+            log.info("the exchange record can be written again")
         self.failed = None
 
     def probe(self) -> bool:
