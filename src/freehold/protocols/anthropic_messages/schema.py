@@ -1,4 +1,4 @@
-"""JSON schemas in the dialect that Anthropic takes."""
+"""JSON schemas of tools as Anthropic takes them: an object at the top."""
 
 from __future__ import annotations
 
@@ -6,30 +6,6 @@ from freehold.ir import JsonObject, JsonValue, Losses
 
 _COMBINERS = ("oneOf", "anyOf", "allOf")
 """Refused at the top level of a tool's `input_schema`."""
-
-_UNSUPPORTED = frozenset(
-    {
-        "minimum",
-        "maximum",
-        "exclusiveMinimum",
-        "exclusiveMaximum",
-        "multipleOf",
-        "minLength",
-        "maxLength",
-        "maxItems",
-        "uniqueItems",
-        "minProperties",
-        "maxProperties",
-        "patternProperties",
-        "propertyNames",
-        "contains",
-        "if",
-        "then",
-        "else",
-        "not",
-    }
-)
-"""Constraints that structured outputs refuse (documentation of structured outputs, "JSON Schema limitations")."""
 
 
 def as_input_schema(schema: JsonObject | None, losses: Losses, path: str) -> JsonObject | None:
@@ -67,41 +43,3 @@ def _merge_alternatives(schema: JsonObject, combined: list[str], fixed: JsonObje
     fixed["properties"] = merged
     if needed:
         fixed["required"] = needed
-
-
-def as_output_schema(schema: JsonObject, losses: Losses, path: str) -> JsonObject:
-    """A schema for answers: closed objects, without the constraints that are refused."""
-    dropped: set[str] = set()
-    fixed = _closed(schema, dropped)
-    if dropped:
-        losses.add(path, "approximated", "behaviour", f"without {', '.join(sorted(dropped))}")
-    return fixed
-
-
-def _closed(schema: JsonObject, dropped: set[str]) -> JsonObject:
-    fixed: JsonObject = {}
-    for name, item in schema.items():
-        if name in _UNSUPPORTED or (name == "minItems" and item not in (0, 1)):
-            dropped.add(name)
-        elif name in ("properties", "$defs", "definitions") and isinstance(item, dict):
-            fixed[name] = {key: _closed_value(value, dropped) for key, value in item.items()}
-        elif name == "oneOf":
-            fixed["anyOf"] = _closed_value(item, dropped)
-        elif name in ("enum", "const", "default", "examples", "required"):
-            fixed[name] = item
-        else:
-            fixed[name] = _closed_value(item, dropped)
-    kind = schema.get("type")
-    if kind == "object" or "properties" in schema or (isinstance(kind, list) and "object" in kind):
-        if schema.get("additionalProperties", False) is not False:
-            dropped.add("additionalProperties")
-        fixed["additionalProperties"] = False
-    return fixed
-
-
-def _closed_value(value: JsonValue, dropped: set[str]) -> JsonValue:
-    if isinstance(value, dict):
-        return _closed(value, dropped)
-    if isinstance(value, list):
-        return [_closed_value(item, dropped) for item in value]
-    return value

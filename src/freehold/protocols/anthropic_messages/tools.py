@@ -15,9 +15,10 @@ from freehold.ir import (
     Tool,
     ToolChoice,
 )
+from freehold.protocols.answer_schema import as_answer_schema
 from freehold.protocols.anthropic_messages.language import EFFECT_OF_TOOL, LANGUAGE
 from freehold.protocols.anthropic_messages.parts import cache_control, take_cache_point
-from freehold.protocols.anthropic_messages.schema import as_input_schema, as_output_schema
+from freehold.protocols.anthropic_messages.schema import as_input_schema
 
 # --- Reading ---------------------------------------------------------------------------------------------------------
 
@@ -165,7 +166,9 @@ def write_format(form: OutputFormat, losses: Losses, *, native: bool) -> JsonObj
     """`output_config.format`; None for free text and for JSON without a schema, which has no word here."""
     if form.kind != "schema" or form.schema is None:
         return None
-    schema = form.schema if native else as_output_schema(form.schema, losses, "output_format.schema")
+    schema = form.schema
+    if not native:
+        schema = as_answer_schema(schema, losses, "output_format.schema", one_of="anyOf")
     if form.description is not None:
         losses.add("output_format.description", "dropped", "behaviour")
     losses.drop_extra(form.extra, "output_format")

@@ -26,10 +26,10 @@ from freehold.ir import (
     parse_json,
     write_json,
 )
+from freehold.protocols.answer_schema import as_answer_schema
 from freehold.protocols.bedrock_converse.families import Family
 from freehold.protocols.bedrock_converse.language import EFFECT_OF_TOOL, LANGUAGE, SPELLING, only, ours, repeat
 from freehold.protocols.bedrock_converse.parts import read_cache_point, write_cache_point
-from freehold.protocols.bedrock_converse.schema import as_output_schema
 
 _PLAIN_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 """The names that a tool may have (botocore: ToolName)."""
@@ -303,7 +303,7 @@ def write_output_format(form: OutputFormat, losses: Losses, *, native: bool) -> 
     schema = form.schema
     if not native:
         losses.drop_extra(form.extra, "output_format")
-        schema = as_output_schema(schema, losses, "output_format.schema")
+        schema = as_answer_schema(schema, losses, "output_format.schema", one_of="oneOf")
     spelling = None if said is None else said.get(SPELLING)
     definition: JsonObject = {"schema": _write_schema(schema, spelling or "compact")}
     if form.name is not None:
