@@ -15,7 +15,7 @@ _BOOKKEEPING = (
     WITHOUT, "echo", "item", "segments", "instructions",
     # items and parts
     "type", "object", "id", "status", "phase", "role", "content", "summary", "created_by", "item_id", "output_index",
-    "agent", "caller", "namespace", "name", "description", "parameters",
+    "agent", "caller", "name", "description", "parameters",
     # answers
     "created_at", "completed_at", "billing", "output_text", "next_response_ids",
     # requests
@@ -40,7 +40,7 @@ _BEHAVIOUR = (
     # tools that the provider runs, offered
     "web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11", "file_search",
     "code_interpreter", "image_generation", "mcp", "computer", "computer_use_preview", "tool_search",
-    "custom", "local_shell", "shell", "apply_patch", "programmatic_tool_calling",
+    "custom", "local_shell", "shell", "apply_patch", "programmatic_tool_calling", "namespace",
 )  # fmt: skip
 
 _CONTENT = (
