@@ -359,6 +359,8 @@ class Service:
             hurry.cancel()
             if not draining.done():
                 draining.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await draining
                 await asyncio.gather(*(front.stop(0.0) for front in self._fronts))
         finally:
             for number in handlers:

@@ -154,7 +154,8 @@ class Spool:
             self._put(row)
         except OSError as error:
             if self.failed is None:
-                log.error("the exchange record can not be written: %s: %s", self._path, error.strerror or error)  # noqa: TRY400 -- a full disk is no bug: no traceback
+                # A full disk is no bug: no traceback.
+                log.error("the exchange record can not be written: %s: %s", self._path, error.strerror or error)  # noqa: TRY400
             self.failed = f"{self._path}: {error.strerror or error}"
             if len(self._pending) < self._MAX_PENDING:
                 self._pending.append(row)
