@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from freehold.exchange.translate import Row, translate
 from freehold.protocols.registry import CODECS, codec_of_recording
-from tests.laws.recordings import NAMES, recording
+from tests.laws.recordings import FOLDER, NAMES, recording
 
 
 def rows(name: str) -> list[Row]:
@@ -33,6 +38,22 @@ def test_identity(name: str) -> None:
 def test_determinism(name: str) -> None:
     """The same recording always becomes the same bytes."""
     assert [row.body for row in rows(name)] == [row.body for row in rows(name)]
+
+
+def test_determinism_does_not_hang_on_the_order_of_sets(tmp_path: Path) -> None:
+    """Another process, with another seed for its hashes, writes the same bytes."""
+    written: list[dict[str, bytes]] = []
+    for seed in ("1", "2"):
+        output = tmp_path / seed
+        command = [sys.executable, "-m", "freehold", "translate", str(FOLDER), "--output", str(output)]
+        subprocess.run(  # noqa: S603 -- our own command
+            command, check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": seed}, timeout=50
+        )
+        files = (file for file in output.rglob("*") if file.is_file())
+        written.append({str(file.relative_to(output)): file.read_bytes() for file in files})
+    first, second = written
+    assert first.keys() == second.keys()
+    assert [name for name in first if first[name] != second[name]] == []
 
 
 @pytest.mark.parametrize("name", NAMES)

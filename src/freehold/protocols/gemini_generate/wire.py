@@ -78,7 +78,7 @@ class Node(Fields):
         self._usual: JsonObject = {}
         self._kept: dict[str, tuple[Node, bool]] | None = None
         left = self._left
-        for name in _CAMEL.keys() & left.keys():
+        for name in [name for name in left if name in _CAMEL]:
             camel = _CAMEL[name]
             if camel not in left:
                 left[camel] = left.pop(name)
