@@ -46,9 +46,7 @@ def test_determinism_does_not_hang_on_the_order_of_sets(tmp_path: Path) -> None:
     for seed in ("1", "2"):
         output = tmp_path / seed
         command = [sys.executable, "-m", "freehold", "translate", str(FOLDER), "--output", str(output)]
-        subprocess.run(  # noqa: S603 -- our own command
-            command, check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": seed}, timeout=50
-        )
+        subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": seed}, timeout=50)
         files = (file for file in output.rglob("*") if file.is_file())
         written.append({str(file.relative_to(output)): file.read_bytes() for file in files})
     first, second = written
