@@ -2,6 +2,7 @@
 #
 #   make demo       the gateway and emulated clouds on this machine, no account and no key needed
 #   make test       all tests               (PYTEST="-k name" narrows)
+#   make test-agents  Claude Code, Codex and Gemini CLI finish a task through the gateway (needs npm; 700 MB)
 #   make lint       ruff, basedpyright, import contracts
 #   make docs       every documented command, every link, every anchor
 #   make docs-reference  write the reference pages anew
@@ -32,7 +33,7 @@ PYTEST ?=
 WORKERS ?= auto
 RESULTS := build/test-results.xml
 
-.PHONY: help demo test lint lint-rules lint-format lint-types lint-imports docs docs-reference benchmark format lock clean
+.PHONY: help demo test test-agents lint lint-rules lint-format lint-types lint-imports docs docs-reference benchmark format lock clean
 
 help:
 	@sed -n 's/^#   make/  make/p' Makefile
@@ -43,6 +44,10 @@ demo: $(VENV)/.runtime
 test: $(VENV)/.dev
 	mkdir -p build
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal --junitxml=$(RESULTS) $(PYTEST)
+
+# Outside `.ci/run`: it installs the agents from their registry.
+test-agents: $(VENV)/.dev
+	TEST_AGENTS=1 $(BIN)/pytest tests/agents $(PYTEST)
 
 lint: lint-rules lint-format lint-types lint-imports
 
