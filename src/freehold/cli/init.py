@@ -75,7 +75,7 @@ def command(
     text = configuration(drafts, model or [], listen)
     _check(text, file, drafts)
     from freehold.cli.snippets import snippets
-    from freehold.sandbox.fleet import write_private
+    from freehold.store.private_files import write_private
 
     try:
         write_private(file, text.encode())

@@ -144,7 +144,8 @@ def _state_file() -> Path:
 
 async def _run(output: Path | None, seed: int, *, as_json: bool) -> None:
     from freehold.sandbox.control import status_of
-    from freehold.sandbox.fleet import Fleet, write_private
+    from freehold.sandbox.fleet import Fleet
+    from freehold.store.private_files import write_private
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -180,7 +181,8 @@ async def sandboxed(
     """
     from freehold.app import Service
     from freehold.config import load
-    from freehold.sandbox.fleet import Fleet, write_private
+    from freehold.sandbox.fleet import Fleet
+    from freehold.store.private_files import write_private
 
     with tempfile.TemporaryDirectory(prefix="freehold-sandbox-") as folder:
         home = Path(folder)

@@ -10,7 +10,6 @@ import base64
 import binascii
 import contextlib
 import hmac
-import os
 import secrets
 import stat
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from freehold.errors import ConfigError
+from freehold.store.private_files import make_private
 
 SECRET_BYTES: Final = 32
 SECRET_FILE: Final = "freehold.secret"  # noqa: S105  a file name
@@ -82,7 +82,7 @@ def read_or_make_secret(path: Path, random: Callable[[int], bytes] = secrets.tok
     """
     try:
         if not path.exists():
-            _make(path, random)
+            make_private(path, random(SECRET_BYTES).hex().encode() + b"\n")
         mode = path.stat().st_mode
         text = path.read_text(encoding="ascii")
     except UnicodeDecodeError:
@@ -95,19 +95,3 @@ def read_or_make_secret(path: Path, random: Callable[[int], bytes] = secrets.tok
     if stat.S_IMODE(mode) & 0o077:
         raise ConfigError(f"{path} may be read by other users: run `chmod 600 {path}`, or set [server] secret.")
     return parse_secret(text)
-
-
-def _make(path: Path, random: Callable[[int], bytes]) -> None:
-    """Write the whole file under another name and link it into place: whoever sees it sees all of it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{random(8).hex()}")
-    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(random(SECRET_BYTES).hex().encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        draft.unlink()

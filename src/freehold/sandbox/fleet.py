@@ -17,6 +17,7 @@ from freehold.sandbox.clouds import CLOUDS
 from freehold.sandbox.control import Control
 from freehold.server.front import Front, address_of, listening_socket
 from freehold.server.limits import HttpLimits
+from freehold.store.private_files import write_private
 
 SEED: Final = 7
 """Any number would do; the same one gives the same answers."""
@@ -138,20 +139,6 @@ def _toml(value: object) -> str:
         pairs = cast("dict[str, str]", value).items()
         return "{ " + ", ".join(f"{_toml(key)} = {_toml(text)}" for key, text in pairs) + " }"
     return msgspec.json.encode(value).decode()
-
-
-def write_private(file: Path, data: bytes) -> None:
-    """Put a file in place whole, readable by its owner only. Raises OSError."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as writing:
-            writing.write(data)
-        draft.replace(file)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
 
 
 def read_state(file: Path) -> State | None:

@@ -1,1 +1,4 @@
-"""The database: SQLite or PostgreSQL, opened by the supervisor and the command line, never by a data-plane worker."""
+"""What is kept: the database (SQLite or PostgreSQL) and private files.
+
+The supervisor and the command line open the database, a data-plane worker never does.
+"""
