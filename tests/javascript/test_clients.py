@@ -17,15 +17,15 @@ CLIENTS = [
     "anthropic",
     "google",
     "aws-converse",
-    "aws-converse-bearer",
     "aws-invoke",
     "ai-openai-responses",
     "ai-openai-chat",
     "ai-anthropic",
     "ai-google",
     "ai-bedrock",
-    "ai-bedrock-bearer",
 ]
+BEARERS = ["aws-converse-bearer", "ai-bedrock-bearer"]
+"""Clients of AWS that send a key instead of a signature, and differ in nothing else."""
 
 _OPENAI = {400: "BadRequestError", 401: "AuthenticationError", 404: "NotFoundError", 429: "RateLimitError"}
 _AWS = {
@@ -45,7 +45,9 @@ ERRORS = {
 """What each package calls an error of that status; the AI SDK and Google's have one class for all."""
 
 # Installing the packages for the first time may take longer than a test may.
-pytestmark = [pytest.mark.parametrize("client", CLIENTS), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
+every_client = pytest.mark.parametrize("client", CLIENTS)
+every_credential = pytest.mark.parametrize("client", [*CLIENTS, *BEARERS])
 every_upstream = pytest.mark.parametrize("upstream", SPOKEN)
 both_ways = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 
@@ -56,6 +58,7 @@ def said(name: str) -> Said:
     return turn
 
 
+@every_credential
 @every_upstream
 @both_ways
 def test_text(ask: Ask, client: str, upstream: str, *, stream: bool) -> None:
@@ -67,6 +70,7 @@ def test_text(ask: Ask, client: str, upstream: str, *, stream: bool) -> None:
         assert told["protocol"] == "h2"
 
 
+@every_client
 @every_upstream
 @both_ways
 def test_a_tool_call_and_its_result(ask: Ask, client: str, upstream: str, *, stream: bool) -> None:
@@ -78,6 +82,7 @@ def test_a_tool_call_and_its_result(ask: Ask, client: str, upstream: str, *, str
     assert second["text"] == AFTER_RESULTS["one-call"].whole
 
 
+@every_client
 @every_upstream
 @both_ways
 def test_parallel_tool_calls_and_their_results(ask: Ask, client: str, upstream: str, *, stream: bool) -> None:
@@ -88,10 +93,11 @@ def test_parallel_tool_calls_and_their_results(ask: Ask, client: str, upstream: 
     assert second["text"] == AFTER_RESULTS["two-calls"].whole
 
 
+@every_client
 @every_upstream
-@pytest.mark.parametrize("status", [400, 401, 404, 429, 503])
+@pytest.mark.parametrize("status", [400, 401, 429, 503])
 def test_an_error_of_the_upstream(ask: Ask, client: str, upstream: str, status: int) -> None:
-    # A stream that never began fails as a plain request does: half of the statuses are asked for as one.
+    # A stream that never began fails as a plain request does: some of the statuses are asked for as one.
     error = ask(client, upstream, f"Hello (scenario=error-{status})", stream=status % 2 == 0)["error"]
     assert name_of(client, error) == ERRORS[family(client)][status]
     assert MESSAGE in error["message"]
@@ -99,6 +105,7 @@ def test_an_error_of_the_upstream(ask: Ask, client: str, upstream: str, status: 
     assert error["status"] == status or (status, error["status"]) == (401, 403)
 
 
+@every_client
 @every_upstream
 def test_an_error_within_a_stream(ask: Ask, client: str, upstream: str) -> None:
     error = ask(client, upstream, "Hello (scenario=error-in-stream)", stream=True)["error"]
@@ -106,12 +113,13 @@ def test_an_error_within_a_stream(ask: Ask, client: str, upstream: str) -> None:
         assert MESSAGE in error["message"]
 
 
+@every_client
 @every_upstream
-@pytest.mark.parametrize("scenario", ["reset", "cut"])
-def test_a_stream_that_breaks_off_is_an_error(ask: Ask, client: str, upstream: str, scenario: str) -> None:
-    assert "error" in ask(client, upstream, f"Hello (scenario={scenario})", stream=True)
+def test_a_stream_that_breaks_off_is_an_error(ask: Ask, client: str, upstream: str) -> None:
+    assert "error" in ask(client, upstream, "Hello (scenario=cut)", stream=True)
 
 
+@every_credential
 def test_a_wrong_credential(ask: Ask, credentials: dict[str, Any], client: str) -> None:
     key, (access_key_id, secret) = credentials["key"], credentials["pair"]
     wrong = {"key": key[:-4] + flipped(key[-4:]), "pair": (access_key_id, flipped(secret))}
@@ -120,6 +128,7 @@ def test_a_wrong_credential(ask: Ask, credentials: dict[str, Any], client: str) 
     assert name_of(client, error) in {ERRORS[family(client)][401], "InvalidSignatureException"}
 
 
+@every_client
 def test_an_unknown_model(ask: Ask, client: str) -> None:
     error = ask(client, "no-such-model", "Hello")["error"]
     assert name_of(client, error) == ERRORS[family(client)][404]
