@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from freehold.transport.client import Upstream
 
 
+MOST_FETCHED = 20
+"""Media fetched for one request: a few hundred bytes of URLs must not fill memory with 20 MB each."""
+
+
 class FetchPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Whence media may be fetched: host patterns, the largest size in bytes, the longest time in seconds."""
 
@@ -37,7 +41,14 @@ def fetchable(request: Generate, policy: FetchPolicy) -> bool:
 
 
 async def inline_media(request: Generate, policy: FetchPolicy, client: Upstream, deadline: float) -> Generate:
-    """The request with allowed media inside it. Raises CallerError for one that can not be had."""
+    """The request with allowed media inside it. Raises CallerError for one that can not be had, and for too many."""
+    origins = (_origin(media) for media in _media(request.messages))
+    wanted = sum(origin is not None and policy.allows(origin.host) for origin in origins)
+    if wanted > MOST_FETCHED:
+        raise CallerError(
+            f"{wanted} media would have to be fetched for one request; at most {MOST_FETCHED} are: send them inline",
+            code="media_not_fetched",
+        )
     messages = [await _inline_message(message, policy, client, deadline) for message in request.messages]
     return msgspec.structs.replace(request, messages=tuple(messages))
 
