@@ -102,7 +102,6 @@ class Spool:
         self,
         folder: Path,
         *,
-        writer: str = "0",
         rotate_bytes: int = 64 * 1024 * 1024,
         rotate_seconds: float = 86400.0,
         max_bytes: int = 4 * 1024 * 1024 * 1024,
@@ -119,7 +118,7 @@ class Spool:
         self._pending: list[bytes] = []
         self._dirty = False
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path = folder / (_CURRENT if writer == "0" else f"exchanges-{writer}.jsonl")
+        self._path = folder / _CURRENT
         self._file = self._open()
 
     def _open(self) -> int:
