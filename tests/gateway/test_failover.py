@@ -125,10 +125,9 @@ def test_nothing_is_retried_once_words_have_come(post: Post, gateway: Gateway, *
     connection = http.client.HTTPConnection(gateway.host, gateway.port, timeout=10)
     connection.request("POST", "/v1/chat/completions", chat("both", stream=True), {"content-type": "application/json"})
     response = connection.getresponse()
-    with pytest.raises(http.client.IncompleteRead) as caught:
-        response.read()
+    body = response.read()
     connection.close()
-    assert b"Hi" in caught.value.partial
-    assert b'"error"' in caught.value.partial
-    assert b"[DONE]" not in caught.value.partial
+    assert b"Hi" in body
+    assert b'"error"' in body
+    assert b"[DONE]" not in body
     assert gateway.emulators["anthropic-messages"].asked == []

@@ -53,6 +53,14 @@ _FRAMINGS: dict[str, Framing] = {
 }
 
 
+_BROKEN_IN_WORDS = frozenset(
+    {"openai-chat", "azure-openai", "anthropic-messages", "gemini-generate", "bedrock-converse", "bedrock-invoke"}
+)
+"""Protocols whose clients raise the error that stands in a stream; some of them never read it from a torn connection.
+
+Responses is the exception: its clients hand an `error` event on like any other, so only the connection's end tells.
+"""
+
 Arrived = tuple[list[list[Event]], bytes]
 """One piece of a stream: the events of each frame that it completed, and its bytes."""
 
@@ -279,6 +287,7 @@ class Answering:
         arrivals: AsyncIterator[Arrived],
     ) -> None:
         heart = Heartbeat(sink, self.journey.arrival.codec.name)
+        written = b""
         try:
             for batches, data in held:
                 written = passage.write(batches, data)
@@ -295,7 +304,7 @@ class Answering:
             self.journey.finish()
             if last:
                 await sink.send(last)
-            if broken:
+            if broken and not (written and self.journey.arrival.codec.name in _BROKEN_IN_WORDS):
                 sink.abort()
             else:
                 await sink.end()

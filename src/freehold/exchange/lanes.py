@@ -108,7 +108,7 @@ def glance(codec: str, wire: WireRequest) -> Glance:
         stream = wire.path.endswith(_STREAM_IN_PATH) or _is_true(fields, codec)
         if model == "count-tokens":
             return Glance(_text(fields, "model"), stream=False, fields=fields)
-        return Glance(model, stream, fields)
+        return Glance(model, stream, fields, stream and _wants_usage(fields.get("stream_options")))
     model = _text(fields, "model")
     if not model:
         raise CallerError("model must be a string: the name of a model", param="model")

@@ -95,7 +95,7 @@ def read_input_item(item: JsonObject) -> Message:
     """One item of the input as a message; what only this protocol understands becomes an opaque part."""
     message: Message | None = None
     match item:
-        case {"type": "function_call_output", "call_id": str(call), "output": str() | list()}:
+        case {"type": "function_call_output", "call_id": str(call), "output": str() | list()} if call:
             message = _read_output(item, call)
         case {"type": "message", "role": str(role), "content": content} if role in _ROLES:
             message = _read_message(item, _ROLES[role], content)

@@ -48,7 +48,7 @@ def read_item(item: JsonObject, status: str = "completed") -> tuple[Part, ...]:
             return (Opaque(origin=LANGUAGE, value=item),) if said is None else said
         case {"type": "reasoning"}:
             return (_read_reasoning(item),)
-        case {"type": "function_call", "call_id": str(call), "name": str(name), "arguments": str(arguments)}:
+        case {"type": "function_call", "call_id": str(call), "name": str(name), "arguments": str(arguments)} if call:
             bare = ToolCall(id=call, name=name, arguments=arguments)
             return (msgspec.structs.replace(bare, extra=Extra(LANGUAGE, residual(item, call_item(bare, status)))),)
         case _:
