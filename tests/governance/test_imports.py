@@ -15,4 +15,13 @@ def test_what_workers_need_loads_no_store(module: str) -> None:
         subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True).stdout.split()
     )
     assert module in loaded
-    assert not loaded & {"sqlalchemy", "alembic", "aiosqlite", "psycopg", "typer", "rich", "botocore", "freehold.store"}
+    assert not loaded & {
+        "sqlalchemy",
+        "alembic",
+        "aiosqlite",
+        "psycopg",
+        "typer",
+        "rich",
+        "botocore",
+        "freehold.store.database",
+    }
