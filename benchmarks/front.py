@@ -110,8 +110,8 @@ def serve_uvicorn(port: int) -> None:
 def serve_granian(port: int, interface: str) -> None:
     """Granian embedded in our own event loop."""
     import uvloop
-    from granian.constants import Interfaces
-    from granian.server.embed import Server
+    from granian.constants import Interfaces  # pyright: ignore[reportMissingImports] -- compared with where installed
+    from granian.server.embed import Server  # pyright: ignore[reportMissingImports] -- compared with where installed
 
     chosen, target = (Interfaces.ASGINL, asgi) if interface == "asgi" else (Interfaces.RSGI, rsgi)
     uvloop.run(Server(target, "127.0.0.1", port, interface=chosen, log_enabled=False).serve())

@@ -136,7 +136,7 @@ async def compare(ports: list[int], folder: str, scale: int) -> None:
     closers: list[Callable[[], Awaitable[None]]] = [ours.close]
     url = f"http://127.0.0.1:{ports[0]}/v1/chat/completions"
     if importlib.util.find_spec("aiohttp"):
-        import aiohttp
+        import aiohttp  # pyright: ignore[reportMissingImports] -- compared with where installed
 
         session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
 

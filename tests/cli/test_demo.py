@@ -41,19 +41,16 @@ def test_people_see_tables_and_what_to_do_next(freehold: Freehold) -> None:
 
 @pytest.mark.timeout(120)  # as above
 def test_interrupted_it_cleans_up(tmp_path: Path) -> None:
-    for attempt in range(3):
-        folder = tmp_path / f"temporary-{attempt}"
-        folder.mkdir()
-        process = start("demo", env=environment(tmp_path, TMPDIR=str(folder)), cwd=tmp_path)
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("Freehold on")
-        process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=PATIENCE)
-        assert list(folder.iterdir()) == []
-        if process.returncode != 0:  # else it had ended before a busy machine came to interrupt it
-            assert (process.returncode, error) == (130, "")
-            return
-    pytest.fail("the demo always ended before it was interrupted")
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    process = start("demo", env=environment(tmp_path, TMPDIR=str(folder)), cwd=tmp_path)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("Freehold on")
+    assert list(folder.iterdir())
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, error) == (130, "")
+    assert list(folder.iterdir()) == []
 
 
 def test_wrong_use_is_2(freehold: Freehold) -> None:

@@ -28,7 +28,7 @@ def url(
         body=b"",
         model=model,
         query=query,
-        operation="generate" if operation == "stream" else operation,
+        operation="generate" if operation in {"stream", "responses"} else operation,  # pyright: ignore[reportArgumentType] -- the two above
         stream=operation == "stream",
     )
     path, asked = found.locate(wire)

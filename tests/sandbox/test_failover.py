@@ -56,18 +56,18 @@ async def test_a_stream_that_breaks_never_ends_as_a_whole_one(
     for cloud in fleet.clouds.values():
         await cloud.fail(fault)
     received = b""
-    cut = False
     async with httpx.AsyncClient(timeout=20, trust_env=False) as http:
         body = {**QUESTION, "model": model, "stream": True}
         async with http.stream("POST", url(service), json=body) as answer:
             assert answer.status_code == 200
+            cut = False
             try:
                 async for data in answer.aiter_raw():
                     received += data
             except httpx.TransportError:
                 cut = True
     assert b"chat.completion.chunk" in received
-    assert cut
+    assert cut or b'"error"' in received
     assert b"[DONE]" not in received
 
 

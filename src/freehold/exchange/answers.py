@@ -287,7 +287,7 @@ class Answering:
         arrivals: AsyncIterator[Arrived],
     ) -> None:
         heart = Heartbeat(sink, self.journey.arrival.codec.name)
-        written = b""
+        data = b""
         try:
             for batches, data in held:
                 written = passage.write(batches, data)
@@ -304,7 +304,7 @@ class Answering:
             self.journey.finish()
             if last:
                 await sink.send(last)
-            if broken and not (written and self.journey.arrival.codec.name in _BROKEN_IN_WORDS):
+            if broken and not self._broken_in_words(data):
                 sink.abort()
             else:
                 await sink.end()
@@ -316,6 +316,15 @@ class Answering:
             raise
         finally:
             heart.stop()
+
+    def _broken_in_words(self, data: bytes) -> bool:
+        """Whether the client read of the break in its own protocol; `data` is what came last.
+
+        Garbage that passed through the tunnel says nothing by itself.
+        """
+        failure = self.watch.failure
+        garbage = self.prepared.lane == "tunnel" and data and failure and (failure.code or "").startswith("upstream_")
+        return not garbage and self.journey.arrival.codec.name in _BROKEN_IN_WORDS
 
     async def _unfolded(self, response: Response) -> None:
         """A streaming client on an upstream that answered whole."""
