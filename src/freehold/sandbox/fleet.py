@@ -84,8 +84,9 @@ class Fleet:
         host, port = address_of(listener)
         self.control = f"http://{host}:{port}"
         state = State(control=self.control, token=token, pid=os.getpid())
+        before = read_state(file)
         write_private(file, msgspec.json.encode(state))
-        self._stack.callback(_forget, file, token)
+        self._stack.callback(_forget, file, token, before)
 
     def routes(self) -> dict[str, list[tuple[str, str]]]:
         """The model names of the configuration: cloud and model of each target."""
@@ -149,8 +150,22 @@ def read_state(file: Path) -> State | None:
         return None
 
 
-def _forget(file: Path, token: str) -> None:
-    """Take the state file away, unless another sandbox has put its own there."""
+def _forget(file: Path, token: str, before: State | None) -> None:
+    """Take the state file away, unless another sandbox has put its own there; `before` returns while it runs."""
     state = read_state(file)
-    if state is not None and state.token == token:
+    if state is None or state.token != token:
+        return
+    if before is not None and before.pid != os.getpid() and _runs(before.pid):
+        write_private(file, msgspec.json.encode(before))
+    else:
         file.unlink(missing_ok=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
