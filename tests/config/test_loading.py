@@ -109,6 +109,11 @@ class TestAGoodFile:
         assert config.notes == (("freehold.toml holds credentials itself (accounts.rack.headers.X-Team); "
                                 "`env:NAME` or `file:/path` keeps them out"),)  # fmt: skip
 
+    def test_takes_an_address_for_a_credential_only_where_it_may_hold_a_password(self) -> None:
+        assert parse('[storage]\nurl = "sqlite:////srv/freehold.db"', "freehold.toml", {}).notes == ()
+        for url in ("postgresql://user:word@host/db", "postgresql://host/db?password=word"):
+            assert "storage.url" in parse(f'[storage]\nurl = "{url}"', "freehold.toml", {}).notes[0]
+
     def test_treats_headers_as_secrets(self, config: Config) -> None:
         assert config.accounts["rack"].headers["X-Team"].reveal() == "search"
 
@@ -181,6 +186,8 @@ strategy = "cheapest"
         (ANTHROPIC + 'base_url = "https://u:p@api.example.com"', "accounts.a.base_url", "credentials do not belong"),
         (ANTHROPIC + 'base_url = "https://api.example.com?x=1"', "accounts.a.base_url", "no query"),
         (ANTHROPIC + 'base_url = "https://h:port"', "accounts.a.base_url", "is no URL"),
+        (ANTHROPIC + 'proxy = "nonsense"', "accounts.a.proxy", "write e.g. `http://proxy.example.com:3128`"),
+        ("[server]\nlisten = 8080", "server.listen", "expected str, got int; write text in quotes"),
         (ANTHROPIC + 'ca_file = "/nowhere.pem"', "accounts.a.ca_file", "no such file"),
         (ANTHROPIC + "max_connections = 0", "accounts.a.max_connections", "expected int >= 1"),
         (ANTHROPIC + "timeouts = { conect = 1 }", "accounts.a.timeouts.conect", "did you mean `connect`?"),

@@ -194,6 +194,8 @@ def _check_account(account: Account, provider: Provider, problems: Problems) -> 
             problems.add((*path, name), f"is missing; {provider.title} needs `{name}`")
     if account.base_url is not None:
         _check_base_url(account, problems)
+    if account.proxy is not None and not _is_http(account.proxy.reveal()):
+        problems.add((*path, "proxy"), "is no http or https address; write e.g. `http://proxy.example.com:3128`")
     if len(problems.found) == before:
         try:
             for protocol in provider.protocols:
@@ -233,6 +235,14 @@ def _check_base_url(account: Account, problems: Problems) -> None:
             path,
             f"plain http to {host} shows prompts and keys to the network; use https, or state `allow_http = true`",
         )
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _is_near(host: str) -> bool:

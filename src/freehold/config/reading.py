@@ -40,6 +40,17 @@ _MEANT: Mapping[str, str] = {
 }
 
 
+_WRITE = {
+    "str": "; write text in quotes",
+    "int": "; write a whole number without quotes",
+    "float": "; write a number without quotes",
+    "bool": "; write `true` or `false`, without quotes",
+    "array": "; write a list: `[…]`",
+    "object": "; write a table: `{ … }`",
+}
+"""What to write where a value has the wrong type, by msgspec's word for the right one."""
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """One mistake: the key path (empty for the file as a whole), its line where known, what is wrong and the remedy."""
 
@@ -98,7 +109,8 @@ class Resolver:
         value = self.resolve(text, path, problems)
         if value is None:
             return None
-        if not text.startswith(("env:", "file:")):
+        # An address is a secret only where it holds a password (`user:word@`, `?password=`).
+        if not text.startswith(("env:", "file:")) and ("://" not in text or "@" in text or "?" in text):
             self.literals.append(dotted(path))
         return Secret(value)
 
@@ -204,7 +216,8 @@ def _convert(value: object, kind: object, path: KeyPath, problems: Problems) -> 
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         text = str(error)
-        problems.add(path, text[:1].lower() + text[1:].replace("`", ""))
+        text = text[:1].lower() + text[1:].replace("`", "")
+        problems.add(path, text + next((hint for word, hint in _WRITE.items() if f"expected {word}" in text), ""))
         return None
 
 
