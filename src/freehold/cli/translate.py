@@ -44,6 +44,8 @@ def command(
                 sys.stdout.write(msgspec.json.encode(row.line()).decode() + "\n")
             if output is not None and row.body is not None:
                 _write(output, row)
+    if not files:
+        typer.echo("no recorded exchange was found: folders are searched for `*.json`", err=True)
     if not as_json:
         _print_tally(tally, failed)
     if failed:
