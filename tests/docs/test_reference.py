@@ -12,7 +12,6 @@ import pytest
 from freehold.config import Account, Limits, Model, Server
 from freehold.config.values import Fetch, Ledger, Storage, Timeouts
 from freehold.errors import STATUS_OF_KIND
-from freehold.exchange import lanes
 from freehold.exchange.lanes import Strictness
 from freehold.exchange.record import Outcome
 from freehold.ir import Effect
@@ -90,10 +89,6 @@ def test_every_header_of_ours_has_its_anchor() -> None:
     documented = {entry.name.lower() for entry in (*headers.REQUEST, *headers.ANSWER)}
     assert stated - documented == set()
     assert documented <= anchors("headers")
-
-
-def test_the_headers_that_cross_are_those_of_the_tunnel() -> None:
-    assert {name: set(crossing) for name, crossing in headers.CROSSING.items()} == lanes._PASSED_HEADERS
 
 
 def test_every_field_of_the_record_is_described() -> None:

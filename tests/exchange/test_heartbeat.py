@@ -7,6 +7,8 @@ import asyncio
 import pytest
 
 from freehold.exchange.heartbeat import Heartbeat
+from freehold.protocols.codec import COMMENT
+from freehold.protocols.registry import CODECS
 
 
 class Sink:
@@ -44,7 +46,7 @@ async def silence(heart: Heartbeat, sink: Sink, beats: int) -> None:
 )
 async def test_a_silent_model_is_bridged(codec: str, beat: bytes) -> None:
     sink = Sink()
-    heart = Heartbeat(sink, codec, period=0.005)
+    heart = Heartbeat(sink, CODECS[codec].manners.keep_alive, period=0.005)
     await heart.send(b"data: {}\n\n")
     await silence(heart, sink, 3)
     assert sink.sent[0] == b"data: {}\n\n"
@@ -54,7 +56,7 @@ async def test_a_silent_model_is_bridged(codec: str, beat: bytes) -> None:
 @pytest.mark.parametrize("codec", ["gemini-generate", "bedrock-converse", "bedrock-invoke"])
 async def test_protocols_without_a_word_for_it_stay_silent(codec: str) -> None:
     sink = Sink()
-    heart = Heartbeat(sink, codec, period=0.001)
+    heart = Heartbeat(sink, CODECS[codec].manners.keep_alive, period=0.001)
     await asyncio.sleep(0.02)
     heart.stop()
     assert sink.sent == []
@@ -62,7 +64,7 @@ async def test_protocols_without_a_word_for_it_stay_silent(codec: str) -> None:
 
 async def test_nothing_comes_between_the_halves_of_an_event() -> None:
     sink = Sink()
-    heart = Heartbeat(sink, "openai-chat", period=0.001)
+    heart = Heartbeat(sink, COMMENT, period=0.001)
     await heart.send(b'data: {"a"')
     await asyncio.sleep(0.02)
     assert sink.sent == [b'data: {"a"']

@@ -15,7 +15,6 @@ from freehold.errors import UpstreamError
 from freehold.exchange.failures import attempt_failed, failure_of
 from freehold.exchange.headers import answer_headers, dollars, passed_on
 from freehold.exchange.heartbeat import Heartbeat
-from freehold.exchange.lanes import CHAT_BODIES
 from freehold.exchange.metering import usage_of
 from freehold.exchange.proofs import SealedStream, seal_response
 from freehold.exchange.record import MAX_NOTED, Outcome, UsageRecord
@@ -52,14 +51,6 @@ _FRAMINGS: dict[str, Framing] = {
     "application/x-ndjson": "json-lines",
 }
 
-
-_BROKEN_IN_WORDS = frozenset(
-    {"openai-chat", "azure-openai", "anthropic-messages", "gemini-generate", "bedrock-converse", "bedrock-invoke"}
-)
-"""Protocols whose clients raise the error that stands in a stream; some of them never read it from a torn connection.
-
-Responses is the exception: its clients hand an `error` event on like any other, so only the connection's end tells.
-"""
 
 Arrived = tuple[list[list[Event]], bytes]
 """One piece of a stream: the events of each frame that it completed, and its bytes."""
@@ -187,7 +178,7 @@ class Answering:
     def _headers(self, content_type: str) -> list[tuple[str, str]]:
         journey = self.journey
         return answer_headers(
-            codec=journey.arrival.codec.name,
+            request_id=journey.arrival.codec.manners.request_id,
             exchange=journey.arrival.id,
             target=self.prepared.target.name,
             attempts=len(journey.record.attempts),
@@ -246,8 +237,8 @@ class Answering:
 
     def _hides_usage(self) -> bool:
         """Whether the road asked for usage that this client did not; encoders of other protocols know by themselves."""
-        spoken = {self.journey.arrival.codec.name, self.prepared.target.codec.name}
-        return spoken <= CHAT_BODIES and not self.journey.seen.usage
+        client, spoken = self.journey.arrival.codec.manners, self.prepared.target.codec.manners
+        return client.usage_on_demand and spoken.usage_on_demand and not self.journey.seen.usage
 
     async def _stream(self, framing: Framing) -> None:
         journey = self.journey
@@ -286,7 +277,7 @@ class Answering:
         held: list[Arrived],
         arrivals: AsyncIterator[Arrived],
     ) -> None:
-        heart = Heartbeat(sink, self.journey.arrival.codec.name)
+        heart = Heartbeat(sink, self.journey.arrival.codec.manners.keep_alive)
         data = b""
         try:
             for batches, data in held:
@@ -324,7 +315,7 @@ class Answering:
         """
         failure = self.watch.failure
         garbage = self.prepared.lane == "tunnel" and data and failure and (failure.code or "").startswith("upstream_")
-        return not garbage and self.journey.arrival.codec.name in _BROKEN_IN_WORDS
+        return not garbage and self.journey.arrival.codec.manners.raises_in_band
 
     async def _unfolded(self, response: Response) -> None:
         """A streaming client on an upstream that answered whole."""

@@ -8,18 +8,6 @@ from urllib.parse import quote
 
 from freehold.ir import Loss
 
-REQUEST_ID_HEADERS: dict[str, str] = {
-    "openai-chat": "x-request-id",
-    "openai-responses": "x-request-id",
-    "openai-embeddings": "x-request-id",
-    "azure-openai": "x-request-id",
-    "anthropic-messages": "request-id",
-    "bedrock-converse": "x-amzn-requestid",
-    "bedrock-invoke": "x-amzn-requestid",
-    "gemini-generate": "x-request-id",
-}
-"""Where each protocol's clients look for the id that support asks for; it is the exchange's id."""
-
 _MAX_LOSSES_SHOWN = 8
 """The header is a hint; the record holds them all. Proxies in front refuse headers of more than a few KiB."""
 
@@ -27,12 +15,12 @@ _RATE_LIMIT_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-", "x-amzn-bedrock-
 
 
 def answer_headers(
-    *, codec: str, exchange: str, target: str, attempts: int, losses: Sequence[Loss], content_type: str
+    *, request_id: str, exchange: str, target: str, attempts: int, losses: Sequence[Loss], content_type: str
 ) -> list[tuple[str, str]]:
-    """The headers of every answer that a target gave."""
+    """The headers of every answer that a target gave; `request_id` is where the client looks for the exchange's id."""
     headers = [
         ("content-type", content_type),
-        (REQUEST_ID_HEADERS[codec], exchange),
+        (request_id, exchange),
         ("freehold-exchange", exchange),
         ("freehold-target", said_in_header(target)),
         ("freehold-attempts", str(attempts)),

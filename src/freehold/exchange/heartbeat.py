@@ -11,15 +11,6 @@ from freehold.exchange.door import ClientGone
 if TYPE_CHECKING:
     from freehold.exchange.door import Sink
 
-_COMMENT = b": keep-alive\n\n"
-_BEATS: dict[str, bytes] = {
-    "openai-chat": _COMMENT,
-    "openai-responses": _COMMENT,
-    "azure-openai": _COMMENT,
-    "anthropic-messages": b'event: ping\ndata: {"type": "ping"}\n\n',
-}
-"""Gemini's clients take nothing but data lines, and AWS event streams have no word for it."""
-
 PERIOD = 15.0
 """Seconds of silence before a beat; the common load balancers hang up after 60."""
 
@@ -29,18 +20,18 @@ class Heartbeat:
 
     __slots__ = ("_beat", "_loop", "_moved", "_period", "_sending", "_sink", "_timer", "_whole")
 
-    def __init__(self, sink: Sink, codec: str, *, period: float = PERIOD) -> None:
+    def __init__(self, sink: Sink, beat: bytes, *, period: float = PERIOD) -> None:
         self._sink = sink
-        self._beat = _BEATS.get(codec)
+        self._beat = beat
         self._period = period
         self._loop = asyncio.get_running_loop()
         self._sending: asyncio.Task[None] | None = None
         self._moved = False  # whether anything was sent since the last look
         self._whole = True  # whether what was sent last ended with a whole event
-        self._timer = self._loop.call_later(period, self._look) if self._beat is not None else None
+        self._timer = self._loop.call_later(period, self._look) if beat else None
 
     def _look(self) -> None:
-        if not self._moved and self._whole and self._beat is not None:
+        if not self._moved and self._whole:
             self._sending = self._loop.create_task(self._send(self._beat))
         self._moved = False
         self._timer = self._loop.call_later(self._period, self._look)

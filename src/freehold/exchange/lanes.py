@@ -23,7 +23,7 @@ from freehold.errors import CallerError
 from freehold.exchange.proofs import SEAL_PREFIX
 from freehold.exchange.target import Place, Target
 from freehold.ir import Count, Embed, Extra, Generate, JsonObject, Loss, Request, parse_object, write_json
-from freehold.protocols.codec import Codec, Framing, Operation, Unsupported, WireRequest
+from freehold.protocols.codec import Codec, Framing, Manners, Operation, Unsupported, WireRequest
 
 Lane = Literal["tunnel", "same-language", "translate"]
 
@@ -39,36 +39,12 @@ _FALSE = msgspec.Raw(b"false")
 _MODEL_IN_PATH = re.compile(r"/(?:deployments|model)/([^/]+)/|/(?:models|tunedModels)/(.+):\w+$")
 _STREAM_IN_PATH = ("/converse-stream", "/invoke-with-response-stream", ":streamGenerateContent", ":streamRawPredict")
 
-# Clients of these protocols name the model in the body; everybody else's path does.
-_MODEL_IN_BODY = frozenset({"openai-chat", "openai-responses", "openai-embeddings", "anthropic-messages"})
-
-CHAT_BODIES = frozenset({"openai-chat", "azure-openai"})
-"""Protocols that stream Chat Completions, whose usage has to be asked for."""
-
-_PASSED_HEADERS: dict[str, frozenset[str]] = {
-    "anthropic-messages": frozenset({"anthropic-version", "anthropic-beta"}),
-    "openai-chat": frozenset({"openai-beta"}),
-    "openai-responses": frozenset({"openai-beta"}),
-    "azure-openai": frozenset({"openai-beta"}),
-    "bedrock-invoke": frozenset(
-        {
-            "x-amzn-bedrock-guardrailidentifier",
-            "x-amzn-bedrock-guardrailversion",
-            "x-amzn-bedrock-trace",
-            "x-amzn-bedrock-performanceconfig-latency",
-            "x-amzn-bedrock-service-tier",
-        }
-    ),
-}
-"""The request headers that are part of a protocol; nothing else of a client's head ever crosses."""
-
 _SEAL = SEAL_PREFIX.encode()
 _SEAL_IN_BASE64 = b"ZmgxL"
 """How a seal begins in a slot that holds bytes: Gemini's signatures, Converse's redacted content."""
-_BYTE_SLOTS = frozenset({"gemini-generate", "bedrock-converse"})
 
 
-def holds_seal(codec: str, body: bytes) -> bool:
+def holds_seal(body: bytes, *, in_base64: bool) -> bool:
     """Whether a seal may stand anywhere in a body, so that it can not pass unread.
 
     Looks from digit to digit: a search for one byte is thirty times faster than one for four.
@@ -78,7 +54,7 @@ def holds_seal(codec: str, body: bytes) -> bool:
         if body[at - 2 : at + 2] == _SEAL:
             return True
         at = body.find(b"1", at + 1)
-    return codec in _BYTE_SLOTS and _SEAL_IN_BASE64 in body
+    return in_base64 and _SEAL_IN_BASE64 in body
 
 
 _STATE_FIELDS = ("previous_response_id", "conversation", "background")
@@ -96,7 +72,7 @@ class Glance(msgspec.Struct, frozen=True):
     usage: bool = False
 
 
-def glance(codec: str, wire: WireRequest) -> Glance:
+def glance(manners: Manners, wire: WireRequest) -> Glance:
     """Read as little as possible. Raises CallerError for a body that is no JSON object, or names no model."""
     try:
         fields = _RAW_FIELDS.decode(wire.body)
@@ -105,14 +81,14 @@ def glance(codec: str, wire: WireRequest) -> Glance:
     found = _MODEL_IN_PATH.search(wire.path)
     if found is not None:
         model = unquote(found[1] or found[2])
-        stream = wire.path.endswith(_STREAM_IN_PATH) or _is_true(fields, codec)
+        stream = wire.path.endswith(_STREAM_IN_PATH) or _wants_stream(fields, manners)
         if model == "count-tokens":
             return Glance(_text(fields, "model"), stream=False, fields=fields)
         return Glance(model, stream, fields, stream and _wants_usage(fields.get("stream_options")))
     model = _text(fields, "model")
     if not model:
         raise CallerError("model must be a string: the name of a model", param="model")
-    stream = _is_true(fields, codec)
+    stream = _wants_stream(fields, manners)
     usage = stream and _wants_usage(fields.get("stream_options"))
     return Glance(model, stream, fields, usage)
 
@@ -126,11 +102,9 @@ def _wants_usage(options: msgspec.Raw | None) -> bool:
         return False
 
 
-def _is_true(fields: dict[str, msgspec.Raw], codec: str) -> bool:
-    if codec in {"bedrock-converse", "bedrock-invoke", "gemini-generate"}:
-        return False
+def _wants_stream(fields: dict[str, msgspec.Raw], manners: Manners) -> bool:
     raw = fields.get("stream")
-    return raw is not None and bytes(raw) == b"true"
+    return raw is not None and manners.stream_in_body and bytes(raw) == b"true"
 
 
 def _text(fields: dict[str, msgspec.Raw], name: str) -> str:
@@ -168,24 +142,24 @@ def tunnels(client: Codec, framing: Framing | None, target: Target, wire: WireRe
         return False
     if client.name == "azure-openai" and wire.path.endswith("/responses"):
         return False  # the model stands in this body, and stored state has to be declined
-    return "freehold" not in seen.fields and not holds_seal(client.name, wire.body)
+    return "freehold" not in seen.fields and not holds_seal(wire.body, in_base64=client.manners.bytes_in_base64)
 
 
 def tunnel(wire: WireRequest, seen: Glance, target: Target, operation: Operation) -> Prepared | None:
     """The request with another model's name and the provider's own edits. None where state forbids the tunnel."""
     fields = seen.fields
-    name = target.codec.name
-    if name in _MODEL_IN_BODY and "model" not in fields:
+    name, manners = target.codec.name, target.codec.manners
+    if manners.model_in_body and "model" not in fields:
         return None  # Vertex clients name the model in the path only; other targets want it in the body
     if name == "anthropic-messages" and wire.path.endswith("Predict"):
         return None  # they say the version in the body, where others want it as a header
     if name == "gemini-generate" and operation != "generate" and seen.model != target.model:
         return None  # each request of a batch, and one that is counted, names the model again
     body = wire.body
-    if name in _MODEL_IN_BODY and seen.model != target.model:
+    if manners.model_in_body and seen.model != target.model:
         fields = {**fields, "model": msgspec.Raw(msgspec.json.encode(target.model))}
         body = msgspec.json.encode(fields)
-    if name in CHAT_BODIES and seen.stream and not seen.usage:
+    if manners.usage_on_demand and seen.stream and not seen.usage:
         # The record needs the figure; `answers` takes it out again for a client that did not ask.
         fields = {**fields, "stream_options": _with_usage(fields.get("stream_options"))}
         body = msgspec.json.encode(fields)
@@ -202,7 +176,7 @@ def tunnel(wire: WireRequest, seen: Glance, target: Target, operation: Operation
         method=wire.method,
         path=path,
         query=_passed_query(name, wire.query, stream=seen.stream),
-        headers=tuple(pair for pair in wire.headers if pair[0] in _PASSED_HEADERS.get(name, ())),
+        headers=tuple(pair for pair in wire.headers if pair[0] in manners.passed_headers),
         body=body,
         operation=operation,
         model=target.model,

@@ -21,7 +21,7 @@ from freehold.errors import CallerError, FreeholdError, UpstreamError
 from freehold.exchange.answers import Answering
 from freehold.exchange.door import Arrival, ClientGone, Door
 from freehold.exchange.failures import attempt_failed, failure_of, for_caller, without_credentials
-from freehold.exchange.headers import REQUEST_ID_HEADERS, said_in_header
+from freehold.exchange.headers import said_in_header
 from freehold.exchange.lanes import (
     Glance,
     Prepared,
@@ -60,10 +60,6 @@ LONGEST_COOLING = 3600.0
 
 WAIT_AT_MOST = 5.0
 """Seconds that the road waits itself when every target asks to come back later; beyond that the caller is told."""
-
-
-_READ_BY_REQUEST = frozenset({"bedrock-invoke", "azure-openai"})
-"""Families of bodies under one protocol: which of them an answer is follows from what was asked."""
 
 
 class Clock(Protocol):
@@ -209,7 +205,7 @@ class Journey:
 
     def asked(self, prepared: Prepared) -> Request | None:
         """The request as the target was asked, by which its codec reads the answer; None where it needs none."""
-        if prepared.request is None and prepared.target.codec.name in _READ_BY_REQUEST:
+        if prepared.request is None and prepared.target.codec.manners.read_by_request:
             return with_model(self.request(), prepared.target.model)
         return prepared.request
 
@@ -262,10 +258,11 @@ class Journey:
         """An error answer in the caller's protocol."""
         attempts = self.record.attempts
         target = attempts[-1].target if attempts else ""
+        id_header = self.arrival.codec.manners.request_id
         wire = self.arrival.codec.encode_error(for_caller(failure, target), self.stamp)
         headers = [
-            *((name, value) for name, value in wire.headers if name != REQUEST_ID_HEADERS[self.arrival.codec.name]),
-            (REQUEST_ID_HEADERS[self.arrival.codec.name], self.arrival.id),
+            *(pair for pair in wire.headers if pair[0] != id_header),
+            (id_header, self.arrival.id),
             ("freehold-exchange", self.arrival.id),
             ("freehold-attempts", str(len(attempts))),
         ]
@@ -277,7 +274,7 @@ class Journey:
 
     async def _ask(self) -> None:
         arrival = self.arrival
-        self.seen = seen = glance(arrival.codec.name, arrival.wire)
+        self.seen = seen = glance(arrival.codec.manners, arrival.wire)
         self.record.model = seen.model[:200]
         self.record.stream = seen.stream
         refuse_state(arrival.codec, seen)

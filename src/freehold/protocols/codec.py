@@ -8,7 +8,7 @@ A codec has no socket, clock, log, randomness or global state.  What it needs fr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Final, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -133,6 +133,35 @@ class StreamEncoder(Protocol):
         ...
 
 
+class Manners(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a protocol without reading a body: what the road needs to let one pass, and to answer.
+
+    `request_id` is the answer's header in which clients look for the id that support asks for. `passed_headers` are a
+    request's headers that are part of the protocol; nothing else of a client's head ever crosses. `keep_alive` is sent
+    while a model is silent, so that nobody in between hangs up; empty where the protocol has no word for it.
+    """
+
+    request_id: str
+    passed_headers: frozenset[str] = frozenset()
+    keep_alive: bytes = b""
+    model_in_body: bool = False
+    """Whether the body names the model; else the path does."""
+    stream_in_body: bool = False
+    """Whether `stream` in the body asks for a stream; else the path does."""
+    usage_on_demand: bool = False
+    """Whether a stream has usage only where `stream_options` asks for it."""
+    read_by_request: bool = False
+    """Whether one path carries several families of bodies, so that what an answer is follows from what was asked."""
+    bytes_in_base64: bool = False
+    """Whether proofs of reasoning stand in slots for bytes, where a seal is encoded once more."""
+    raises_in_band: bool = True
+    """Whether clients raise an error that stands in a stream; else only the end of the connection tells them."""
+
+
+COMMENT: Final = b": keep-alive\n\n"
+"""The keep-alive of OpenAI's protocols: a comment, which server-sent events allow anywhere between two events."""
+
+
 class Codec(Protocol):
     """One wire language."""
 
@@ -144,6 +173,11 @@ class Codec(Protocol):
     @property
     def language(self) -> Language:
         """The origin that this codec's extras carry."""
+        ...
+
+    @property
+    def manners(self) -> Manners:
+        """What is known of it without reading a body."""
         ...
 
     def decode_request(self, wire: WireRequest) -> Request:

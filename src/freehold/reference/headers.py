@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
-from freehold.exchange.headers import REQUEST_ID_HEADERS
+from freehold.protocols.registry import CODECS
 from freehold.reference.markdown import code, codes, table
 
 
@@ -62,26 +61,17 @@ ANSWER: Final[tuple[Entry, ...]] = (
     ),
 )
 
-CROSSING: Final[Mapping[str, tuple[str, ...]]] = {
-    "anthropic-messages": ("anthropic-beta", "anthropic-version"),
-    "openai-chat": ("openai-beta",),
-    "openai-responses": ("openai-beta",),
-    "azure-openai": ("openai-beta",),
-    "bedrock-invoke": (
-        "x-amzn-bedrock-guardrailidentifier",
-        "x-amzn-bedrock-guardrailversion",
-        "x-amzn-bedrock-performanceconfig-latency",
-        "x-amzn-bedrock-service-tier",
-        "x-amzn-bedrock-trace",
-    ),
-}
-"""What of a client's head goes to a target of the same protocol."""
-
 _HEAD: Final = """# Headers
 
 Beside the headers of its own protocol a request may carry three, and an answer carries up to five. Nothing is added to
 a body or a stream that its protocol does not define.
 """
+
+
+def _crossing() -> list[tuple[str, list[str]]]:
+    """What of a client's head goes to a target of the same protocol."""
+    sets = ((name, sorted(codec.manners.passed_headers)) for name, codec in CODECS.items())
+    return [(name, headers) for name, headers in sets if headers]
 
 
 def page() -> str:
@@ -99,7 +89,7 @@ def page() -> str:
             "own id is on the record, as `request_id` of its attempt."
         ),
         "",
-        *table(("Protocol", "Header"), ((name, code(header)) for name, header in REQUEST_ID_HEADERS.items())),
+        *table(("Protocol", "Header"), ((name, code(codec.manners.request_id)) for name, codec in CODECS.items())),
         "",
         "## What crosses to the provider",
         "",
@@ -108,7 +98,7 @@ def page() -> str:
             "or one that knows their meaning. Credentials, cookies, user agents and everything else stay here."
         ),
         "",
-        *table(("Protocol", "Headers"), ((name, codes(headers)) for name, headers in CROSSING.items())),
+        *table(("Protocol", "Headers"), ((name, codes(crossing)) for name, crossing in _crossing())),
         "",
         (
             "Of a provider's answer, the figures of its rate limits (`x-ratelimit-*`, `anthropic-ratelimit-*`, "

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
-from freehold.exchange.headers import REQUEST_ID_HEADERS
 from freehold.protocols.codec import Codec
 from freehold.protocols.registry import CODECS
 from freehold.providers.catalog import providers
@@ -83,7 +82,10 @@ protocol may be a client's and any a target's. What is lost between two of them 
 def page() -> str:
     """The whole page."""
     offered = _offered()
-    rows = ((code(name), code(REQUEST_ID_HEADERS[name]), ", ".join(offered[name]) or "none") for name in CODECS)
+    rows = (
+        (code(name), code(codec.manners.request_id), ", ".join(offered[name]) or "none")
+        for name, codec in CODECS.items()
+    )
     lines = [_HEAD, *table(("Protocol", "Request id", "Providers that speak it"), rows), ""]
     for name, codec in CODECS.items():
         lines += [f"## `{name}`", "", _about(codec), "", "Limits:", "", *(f"- {each}" for each in LIMITS[name]), ""]

@@ -13,7 +13,6 @@ import msgspec
 
 from freehold.errors import CallerError, FreeholdError
 from freehold.exchange.failures import failure_of
-from freehold.exchange.headers import REQUEST_ID_HEADERS
 from freehold.ir import Count, Embed, Embedding, Embeddings, Failure, Generate, Response, Result, TokenCount, Usage
 from freehold.protocols.codec import CONTENT_TYPE_OF_FRAMING, Codec, Operation, Stamp, Unsupported, WireRequest
 from freehold.protocols.registry import CODECS
@@ -250,7 +249,7 @@ def _garbled(data: bytes) -> bytes:
 
 
 def _identity(turn: _Turn) -> tuple[str, str]:
-    return REQUEST_ID_HEADERS[turn.codec.name], f"req_{turn.stamp.id}"
+    return turn.codec.manners.request_id, f"req_{turn.stamp.id}"
 
 
 def _refuse(codec: Codec, failure: Failure, stamp: Stamp, outgoing: Outgoing) -> None:

@@ -12,7 +12,6 @@ import msgspec
 from freehold.errors import CallerError, FreeholdError
 from freehold.exchange.door import Arrival, ClientGone
 from freehold.exchange.failures import failure_of
-from freehold.exchange.headers import REQUEST_ID_HEADERS
 from freehold.exchange.lanes import Strictness
 from freehold.exchange.road import Clock, Road, Snapshot
 from freehold.governance.authentication import Authenticator, AwaitingBody, Principal
@@ -191,7 +190,7 @@ class Gateway:
             raise error
         stamp = self._stamp()
         wire = codec.encode_error(failure_of(error), stamp)
-        name = REQUEST_ID_HEADERS[codec.name]
+        name = codec.manners.request_id
         headers = [pair for pair in wire.headers if pair[0] != name]
         outgoing.respond(wire.status, [*headers, (name, stamp.id)], wire.body)
 

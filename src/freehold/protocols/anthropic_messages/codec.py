@@ -17,7 +17,6 @@ from freehold.ir import (
     Failure,
     Generate,
     JsonObject,
-    Language,
     ListModels,
     Losses,
     ModelList,
@@ -54,6 +53,7 @@ from freehold.protocols.codec import (
     Encoded,
     Framing,
     Headers,
+    Manners,
     Stamp,
     StreamDecoder,
     StreamEncoder,
@@ -79,11 +79,14 @@ class AnthropicMessages:
     """Anthropic's Messages API as Anthropic, Azure, Vertex AI and Bedrock serve it."""
 
     name = LANGUAGE.name
-
-    @property
-    def language(self) -> Language:
-        """The origin of what rides along."""
-        return LANGUAGE
+    language = LANGUAGE
+    manners = Manners(
+        request_id="request-id",
+        passed_headers=frozenset({"anthropic-version", "anthropic-beta"}),
+        keep_alive=b'event: ping\ndata: {"type": "ping"}\n\n',
+        model_in_body=True,
+        stream_in_body=True,
+    )
 
     # --- Requests
 

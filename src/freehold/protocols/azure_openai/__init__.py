@@ -29,11 +29,13 @@ from freehold.ir import (
 )
 from freehold.protocols.azure_openai.stream import SniffingDecoder, SniffingEncoder
 from freehold.protocols.codec import (
+    COMMENT,
     PLAIN,
     Codec,
     Dialect,
     Encoded,
     Framing,
+    Manners,
     Stamp,
     StreamDecoder,
     StreamEncoder,
@@ -57,20 +59,22 @@ Named = TypeVar("Named", Generate, Embed)
 class AzureOpenAI:
     """The codec `azure-openai`, made of the codecs for its bodies."""
 
+    name = NAME
+    manners = Manners(
+        request_id="x-request-id",
+        passed_headers=frozenset({"openai-beta"}),
+        keep_alive=COMMENT,
+        stream_in_body=True,
+        usage_on_demand=True,
+        read_by_request=True,
+    )
+
     def __init__(self, *, chat: Codec, responses: Codec, embeddings: Codec) -> None:
         self._chat = chat
         self._responses = responses
         self._embeddings = embeddings
-
-    @property
-    def name(self) -> str:
-        """`azure-openai`."""
-        return NAME
-
-    @property
-    def language(self) -> Language:
+        self.language: Language = chat.language
         """The language of chat; answers of the other bodies carry their own."""
-        return self._chat.language
 
     # --- Requests ---
 

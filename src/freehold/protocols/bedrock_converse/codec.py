@@ -17,7 +17,6 @@ from freehold.ir import (
     Fields,
     Generate,
     JsonObject,
-    Language,
     ListModels,
     Losses,
     ModelList,
@@ -46,6 +45,7 @@ from freehold.protocols.codec import (
     Dialect,
     Encoded,
     Framing,
+    Manners,
     Stamp,
     StreamDecoder,
     StreamEncoder,
@@ -64,11 +64,8 @@ class BedrockConverse:
     """Converse, ConverseStream and CountTokens of the Bedrock runtime, and the listings of its control plane."""
 
     name = NAME
-
-    @property
-    def language(self) -> Language:
-        """The origin of what rides along."""
-        return LANGUAGE
+    language = LANGUAGE
+    manners = Manners(request_id="x-amzn-requestid", bytes_in_base64=True)
 
     # --- Requests
 

@@ -17,7 +17,6 @@ from freehold.ir import (
     Failure,
     Generate,
     JsonObject,
-    Language,
     Losses,
     Request,
     Response,
@@ -48,6 +47,7 @@ from freehold.protocols.codec import (
     Encoded,
     Framing,
     Headers,
+    Manners,
     Stamp,
     StreamDecoder,
     StreamEncoder,
@@ -70,6 +70,21 @@ class BedrockInvoke:
     """InvokeModel and InvokeModelWithResponseStream: as many bodies as there are vendors, told apart by family."""
 
     name = NAME
+    language = LANGUAGE
+    """The protocol's name; what rides along has an origin of its own for each family."""
+    manners = Manners(
+        request_id="x-amzn-requestid",
+        passed_headers=frozenset(
+            {
+                "x-amzn-bedrock-guardrailidentifier",
+                "x-amzn-bedrock-guardrailversion",
+                "x-amzn-bedrock-trace",
+                "x-amzn-bedrock-performanceconfig-latency",
+                "x-amzn-bedrock-service-tier",
+            }
+        ),
+        read_by_request=True,
+    )
 
     def __init__(self, *, anthropic: Codec, chat: Codec, converse: Codec) -> None:
         """The codecs whose bodies Claude, chat models and Nova take here."""
@@ -80,11 +95,6 @@ class BedrockInvoke:
             *(Completion(form) for form in FORMS),
         ]
         self._families: Mapping[str, Family] = {family.name: family for family in families}
-
-    @property
-    def language(self) -> Language:
-        """The protocol's name; what rides along has an origin of its own for each family."""
-        return LANGUAGE
 
     # --- Requests
 

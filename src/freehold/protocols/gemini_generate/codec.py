@@ -16,7 +16,6 @@ from freehold.ir import (
     Generate,
     JsonObject,
     JsonValue,
-    Language,
     ListModels,
     Losses,
     ModelList,
@@ -33,6 +32,7 @@ from freehold.protocols.codec import (
     Dialect,
     Encoded,
     Framing,
+    Manners,
     Stamp,
     StreamDecoder,
     StreamEncoder,
@@ -69,11 +69,8 @@ class GeminiGenerate:
     """Google's generateContent as the Gemini API and Vertex AI serve it."""
 
     name = LANGUAGE.name
-
-    @property
-    def language(self) -> Language:
-        """The origin of what rides along."""
-        return LANGUAGE
+    language = LANGUAGE
+    manners = Manners(request_id="x-request-id", bytes_in_base64=True)
 
     # --- Requests
 

@@ -21,7 +21,6 @@ from freehold.ir import (
     Embed,
     Failure,
     Generate,
-    Language,
     ListModels,
     ModelList,
     Request,
@@ -29,10 +28,12 @@ from freehold.ir import (
     Result,
 )
 from freehold.protocols.codec import (
+    COMMENT,
     PLAIN,
     Dialect,
     Encoded,
     Framing,
+    Manners,
     Stamp,
     StreamDecoder,
     StreamEncoder,
@@ -53,15 +54,16 @@ __all__ = ["CODEC", "LANGUAGE", "OpenAIChat"]
 class OpenAIChat:
     """The codec `openai-chat`: `/v1/chat/completions`, and `/v1/models` for listings."""
 
-    @property
-    def name(self) -> str:
-        """`openai-chat`."""
-        return NAME
-
-    @property
-    def language(self) -> Language:
-        """What its extras mean."""
-        return LANGUAGE
+    name = NAME
+    language = LANGUAGE
+    manners = Manners(
+        request_id="x-request-id",
+        passed_headers=frozenset({"openai-beta"}),
+        keep_alive=COMMENT,
+        model_in_body=True,
+        stream_in_body=True,
+        usage_on_demand=True,
+    )
 
     def decode_request(self, wire: WireRequest) -> Generate | ListModels:
         """Raises CallerError or Unsupported."""

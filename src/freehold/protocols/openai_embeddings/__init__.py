@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from freehold.ir import Embed, Embeddings, Failure, Language, Request, Result
+from freehold.ir import Embed, Embeddings, Failure, Request, Result
 from freehold.protocols.codec import (
     PLAIN,
     Dialect,
     Encoded,
     Framing,
+    Manners,
     Stamp,
     Unsupported,
     WireRequest,
@@ -26,15 +27,9 @@ __all__ = ["CODEC", "LANGUAGE", "OpenAIEmbeddings"]
 class OpenAIEmbeddings:
     """The codec `openai-embeddings`: `/v1/embeddings`. It has no dialect flags and no streams."""
 
-    @property
-    def name(self) -> str:
-        """`openai-embeddings`."""
-        return NAME
-
-    @property
-    def language(self) -> Language:
-        """What its extras mean."""
-        return LANGUAGE
+    name = NAME
+    language = LANGUAGE
+    manners = Manners(request_id="x-request-id", model_in_body=True)
 
     def decode_request(self, wire: WireRequest) -> Embed:
         """Raises CallerError or Unsupported."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from freehold.ir import Failure, Language, Request, Result
+from freehold.ir import Failure, Request, Result
 from freehold.protocols.codec import (
+    COMMENT,
     PLAIN,
     Dialect,
     Encoded,
     Framing,
+    Manners,
     Stamp,
     StreamDecoder,
     StreamEncoder,
@@ -29,15 +31,17 @@ __all__ = ["CODEC", "LANGUAGE", "OpenAIResponses", "stateless"]
 class OpenAIResponses:
     """The codec of the Responses protocol."""
 
-    @property
-    def name(self) -> str:
-        """As users write it."""
-        return NAME
-
-    @property
-    def language(self) -> Language:
-        """The origin that this codec's extras carry."""
-        return LANGUAGE
+    name = NAME
+    language = LANGUAGE
+    manners = Manners(
+        request_id="x-request-id",
+        passed_headers=frozenset({"openai-beta"}),
+        keep_alive=COMMENT,
+        model_in_body=True,
+        stream_in_body=True,
+        # Its clients hand an `error` event on like any other.
+        raises_in_band=False,
+    )
 
     def decode_request(self, wire: WireRequest) -> Request:
         """Raises CallerError; Unsupported for other paths."""
