@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -15,6 +16,9 @@ from freehold.errors import ConfigError
 if TYPE_CHECKING:
     from freehold.app import Service
     from freehold.config import Config
+
+GARBAGE_FIRST = 20_000
+"""Objects made and not yet gone, until the collector looks at the young ones: some hundred requests in flight."""
 
 
 def command(
@@ -68,7 +72,19 @@ async def _serve(config: Config, *, as_json: bool) -> None:
             )
         await service.listen()
         announce(service, as_json=as_json)
+        settle_memory()
         await service.run_until_signalled()
+
+
+def settle_memory() -> None:
+    """Take what start-up made out of the garbage collector's sight, and let it look less often.
+
+    A request's objects die with their last reference; what the collector finds are the cycles of exceptions. Looking
+    through all that start-up made cost a fifth of a request's time and stopped the world for a tenth of a second.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_FIRST, 20, 20)
 
 
 def announce(service: Service, *, as_json: bool) -> None:
