@@ -60,20 +60,31 @@ _RELOADED = frozenset({"require_keys", "public_hosts", "trusted_proxies", "body"
 
 
 class SystemClock:
-    """The machine's own clocks."""
+    """The machine's own clocks: Unix seconds, and the event loop's."""
 
-    def time(self) -> float:
-        """Unix seconds."""
-        return time.time()
-
-    def monotonic(self) -> float:
-        """The event loop's clock, in seconds."""
-        return time.monotonic()
+    def __init__(self) -> None:
+        # The functions themselves: asked a dozen times for each request.
+        self.time: Callable[[], float] = time.time
+        self.monotonic: Callable[[], float] = time.monotonic
 
 
-def new_exchange_id() -> str:
-    """Letters and digits, unguessable, sortable by time to the second."""
-    return f"fx{int(time.time()):08x}{secrets.token_hex(8)}"
+class ExchangeIds:
+    """Letters and digits, unguessable, sortable by time to the second. Randomness is fetched for many at once."""
+
+    _MANY = 256
+    _DIGITS = 16
+
+    def __init__(self) -> None:
+        self._random = ""
+        self._at = 0
+
+    def __call__(self) -> str:
+        """The next one."""
+        at = self._at
+        if at == len(self._random):
+            self._random, at = secrets.token_hex(self._MANY * self._DIGITS // 2), 0
+        self._at = at + self._DIGITS
+        return f"fx{int(time.time()):08x}{self._random[at : self._at]}"
 
 
 def storage_url(config: Config) -> str:
@@ -154,7 +165,7 @@ class Service:
             serving=lambda: self._serving,
             keys=lambda: self._table,
             clock=self._clock,
-            new_id=new_exchange_id,
+            new_id=ExchangeIds(),
         )
         self._table = await self.keys.table()
         self._background(self._watch_keys())

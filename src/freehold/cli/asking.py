@@ -116,7 +116,7 @@ class _Listener:
 
 async def ask(service: Service, question: Question, hear: Callable[[str], None]) -> Answered:
     """One question down the road. Raises nothing but bugs and cancellation: what went wrong is in the answer."""
-    from freehold.app import SystemClock, new_exchange_id
+    from freehold.app import ExchangeIds, SystemClock
     from freehold.server.control import find_record
 
     codec = CODECS[PROTOCOL]
@@ -129,7 +129,7 @@ async def ask(service: Service, question: Question, hear: Callable[[str], None])
         raise TypeError("a question is always a request to generate")
     door = _Listener(request, hear)
     arrival = Arrival(
-        id=new_exchange_id(),
+        id=ExchangeIds()(),
         codec=codec,
         operation="generate",
         wire=wire,

@@ -162,7 +162,7 @@ def _question(text: str) -> Generate:
 
 async def _travel(service: Service, account: str, codec: Codec, case: Case) -> str | None:
     """Send one case by the same road as every client. Gives what went wrong, None if nothing did."""
-    from freehold.app import SystemClock, new_exchange_id
+    from freehold.app import ExchangeIds, SystemClock
     from freehold.exchange.door import Arrival
 
     named = msgspec.structs.replace(case.request, model=f"{account}/{case.model}@{codec.name}")
@@ -170,7 +170,7 @@ async def _travel(service: Service, account: str, codec: Codec, case: Case) -> s
     clock = SystemClock()
     door = _Door()
     arrival = Arrival(
-        id=new_exchange_id(),
+        id=ExchangeIds()(),
         codec=codec,
         operation=wire.operation,
         wire=wire,

@@ -107,8 +107,7 @@ class Answering:
 
     def _framing(self) -> Framing | None:
         """How the answer is framed, by its own word; a JSON array is one only where a stream was asked for."""
-        content_type = next((value for name, value in self.answer.headers if name == "content-type"), "")
-        kind = content_type.partition(";")[0].strip().lower()
+        kind = _content_type(self.answer.headers).partition(";")[0].strip().lower()
         framing = _FRAMINGS.get(kind)
         if framing is None and self.prepared.wire.stream and not kind.endswith("json"):
             # Some servers stream under no or a wrong type; what was asked for is then the better guess.
@@ -124,7 +123,7 @@ class Answering:
         if self.prepared.lane == "tunnel" and not journey.seen.stream:
             self.watch.usage = usage_of(codec, wire, journey.asked(self.prepared))
             self.watch.ended = True
-            content_type = next((value for name, value in wire.headers if name == "content-type"), "application/json")
+            content_type = _content_type(wire.headers) or "application/json"
             self._respond(wire.status, content_type, body, passed_on(wire.headers))
             return
         result = codec.decode_response(wire, journey.asked(self.prepared))
@@ -142,8 +141,8 @@ class Answering:
             result = self._sealed(self.named(result))
         encoded = journey.arrival.codec.encode_response(result, journey.stamp, journey.request())
         journey.record.losses = self.prepared.losses + encoded.losses
-        content_type = next((value for name, value in encoded.value.headers if name == "content-type"), "")
-        self._respond(encoded.value.status, content_type or "application/json", encoded.value.body, [])
+        content_type = _content_type(encoded.value.headers) or "application/json"
+        self._respond(encoded.value.status, content_type, encoded.value.body, [])
 
     def named(self, response: Response) -> Response:
         """The answer with the name of the model that gave it: Bedrock does not repeat it, and clients need it."""
@@ -434,6 +433,13 @@ class _Translation:
 
     def losses(self) -> tuple[Loss, ...]:
         return tuple(dict.fromkeys(self._encoder.losses))
+
+
+def _content_type(headers: Sequence[tuple[str, str]]) -> str:
+    for name, value in headers:
+        if name == "content-type":
+            return value
+    return ""
 
 
 def _endless() -> UpstreamError:

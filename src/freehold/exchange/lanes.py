@@ -70,6 +70,8 @@ class Glance(msgspec.Struct, frozen=True):
     stream: bool
     fields: dict[str, msgspec.Raw]
     usage: bool = False
+    in_path: tuple[int, int] | None = None
+    """Where the model's name stands in the path."""
 
 
 def glance(manners: Manners, wire: WireRequest) -> Glance:
@@ -82,9 +84,10 @@ def glance(manners: Manners, wire: WireRequest) -> Glance:
     if found is not None:
         model = unquote(found[1] or found[2])
         stream = wire.path.endswith(_STREAM_IN_PATH) or _wants_stream(fields, manners)
+        span = found.span(1) if found[1] is not None else found.span(2)
         if model == "count-tokens":
-            return Glance(_text(fields, "model"), stream=False, fields=fields)
-        return Glance(model, stream, fields, stream and _wants_usage(fields.get("stream_options")))
+            return Glance(_text(fields, "model"), stream=False, fields=fields, in_path=span)
+        return Glance(model, stream, fields, stream and _wants_usage(fields.get("stream_options")), span)
     model = _text(fields, "model")
     if not model:
         raise CallerError("model must be a string: the name of a model", param="model")
@@ -168,15 +171,14 @@ def tunnel(wire: WireRequest, seen: Glance, target: Target, operation: Operation
         if stateless is not fields:
             body = msgspec.json.encode(stateless)
     path = wire.path
-    found = _MODEL_IN_PATH.search(path)
-    if found is not None and seen.model != target.model:
-        start, end = found.span(1) if found[1] is not None else found.span(2)
+    if seen.in_path is not None and seen.model != target.model:
+        start, end = seen.in_path
         path = path[:start] + quote(target.model, safe="") + path[end:]
     outgoing = WireRequest(
         method=wire.method,
         path=path,
         query=_passed_query(name, wire.query, stream=seen.stream),
-        headers=tuple(pair for pair in wire.headers if pair[0] in manners.passed_headers),
+        headers=tuple([pair for pair in wire.headers if pair[0] in manners.passed_headers]),
         body=body,
         operation=operation,
         model=target.model,

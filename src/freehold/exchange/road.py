@@ -62,6 +62,9 @@ WAIT_AT_MOST = 5.0
 """Seconds that the road waits itself when every target asks to come back later; beyond that the caller is told."""
 
 
+_JSON = ("content-type", "application/json")
+
+
 class Clock(Protocol):
     """The time of day and a clock that never goes back, both in seconds."""
 
@@ -408,12 +411,14 @@ class Journey:
     async def _send(self, prepared: Prepared) -> Answer:
         target, wire = prepared.target, prepared.wire
         path, query = target.locate(wire)
-        said = {name for name, _ in wire.headers}
-        headers = [
-            ("content-type", "application/json"),
-            *(pair for pair in target.headers if pair[0] not in said),
-            *(pair for pair in wire.headers if pair[0] != "content-type"),
-        ]
+        headers = [_JSON, *target.headers]
+        if wire.headers:
+            said = {name for name, _ in wire.headers}
+            headers = [
+                _JSON,
+                *(pair for pair in target.headers if pair[0] not in said),
+                *(pair for pair in wire.headers if pair[0] != "content-type"),
+            ]
         how = target.authenticator
         grant = (
             how.granted
@@ -454,7 +459,10 @@ def _milliseconds(seconds: float) -> float:
 
 def _request_id(answer: Answer, target: Target) -> str | None:
     wanted = target.request_id_headers
-    return next((value[:MAX_NOTED] for name, value in answer.headers if name in wanted), None)
+    for name, value in answer.headers:
+        if name in wanted:
+            return value[:MAX_NOTED]
+    return None
 
 
 def _refusal(refused: list[tuple[str, tuple[Loss, ...]]]) -> CallerError:

@@ -125,7 +125,7 @@ class Gateway:
         arrival = self._arrival(route, who, incoming, body, now)
         task = asyncio.current_task()
         if task is not None:
-            incoming.when_gone(lambda: _cancel(task))
+            incoming.when_gone(task.cancel)
         await self._road.travel(arrival, outgoing, serving.snapshot)
 
     def _arrival(self, route: Route, who: Principal, incoming: Incoming, body: bytes, now: float) -> Arrival:
@@ -221,10 +221,6 @@ def _within(address: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bo
     except ValueError:
         return False
     return any(found in network for network in networks)
-
-
-def _cancel(task: asyncio.Task[object]) -> None:
-    task.cancel()
 
 
 def _not_served(method: str, path: str) -> CallerError:

@@ -27,7 +27,7 @@ from freehold.exchange.door import ClientGone, Door, Sink
 __all__ = ["ClientGone", "Handler", "Headers", "Incoming", "Outgoing", "Sink", "TooLarge"]
 
 Headers: TypeAlias = Sequence[tuple[str, str]]
-"""Response headers. Values are latin-1; a name or value with a line break is refused with ValueError."""
+"""Response headers, names in lower case. Values are latin-1; a line break in either is refused with ValueError."""
 
 
 class TooLarge(CallerError):  # noqa: N818  named for the condition, as HTTP names it
@@ -94,7 +94,7 @@ class Incoming(Protocol):
         """Returns when the client has left; never, while it stays. Costs a waiting task: see `when_gone`."""
         ...
 
-    def when_gone(self, callback: Callable[[], None]) -> None:
+    def when_gone(self, callback: Callable[[], object]) -> None:
         """Calls back at most once, from the event loop, when the client leaves before the answer is complete.
 
         The cheap way to cancel an upstream attempt: no second task has to wait. The last callback given counts.

@@ -92,7 +92,7 @@ class Http1Exchange(Exchange):
         framing = ""
         if self.method == "HEAD" or status in {204, 304}:
             self._left = NOTHING
-        elif announced := [value for name, value in headers if name.lower() == "content-length"]:
+        elif announced := [value for name, value in headers if name == "content-length"]:
             self._left = int(announced[0])
             framing = f"content-length: {self._left}\r\n"
         elif self.http_version == "1.0":
@@ -162,7 +162,7 @@ class Http1Exchange(Exchange):
         connection = self.connection
         if not self.complete or connection.site.draining:
             self.keep_alive = False
-        lines = [f"{name}: {value}\r\n" for name, value in headers if name.lower() not in OWNED]
+        lines = [f"{name}: {value}\r\n" for name, value in headers if name not in OWNED]
         if not self.keep_alive:
             lines.append("connection: close\r\n")
         elif status == 426:

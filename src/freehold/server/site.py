@@ -166,7 +166,7 @@ class Exchange:
         self._limit = -1
         self._gone = False
         self._waiter: asyncio.Future[None] | None = None
-        self._on_gone: Callable[[], None] | None = None
+        self._on_gone: Callable[[], object] | None = None
 
     # What each HTTP version does in its own way.
 
@@ -258,7 +258,7 @@ class Exchange:
         self._on_gone = tell
         await gone
 
-    def when_gone(self, callback: Callable[[], None]) -> None:
+    def when_gone(self, callback: Callable[[], object]) -> None:
         """See `Incoming.when_gone`."""
         if self._gone:
             callback()

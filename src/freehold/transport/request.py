@@ -32,19 +32,25 @@ _REFUSED = frozenset(
         "upgrade",
     }
 )
+_IDENTITY = "accept-encoding: identity\r\n"
+
+_MOST_KNOWN = 64
+"""Sets of headers that are remembered as checked, for one endpoint: a credential, with a few protocol headers."""
+
 _SPECIAL = _REFUSED | {"accept-encoding", "content-length", "host"}
 
 
 class HeadWriter:
     """Writes the heads of requests to one endpoint."""
 
-    __slots__ = ("_host", "_prefix", "_proxy_line")
+    __slots__ = ("_host", "_known", "_prefix", "_proxy_line")
 
     def __init__(self, authority: str, *, absolute: bool = False, proxy_authorization: str | None = None) -> None:
         """`absolute`: write whole URLs, as a forward proxy wants for plain http."""
         self._host = f"host: {authority}\r\n"
         self._prefix = f"http://{authority}" if absolute else ""
         self._proxy_line = f"proxy-authorization: {proxy_authorization}\r\n" if proxy_authorization else ""
+        self._known: dict[tuple[tuple[str, str], ...], str] = {}
 
     def write(self, method: str, target: str, headers: Headers, length: int | None) -> bytes:
         """Request line and headers, blank line included; `length` of the body in bytes, None for chunked.
@@ -61,30 +67,38 @@ class HeadWriter:
             raise UnsendableError(
                 "the target of a request must begin with a slash and be percent-encoded (no space, fragment or control)"
             )
-        fields = "".join([f"{name}: {value}\r\n" for name, value in headers])
-        # The pattern alone would accept a value that holds a whole further line, so lines are counted.
-        if _FIELDS.fullmatch(fields) is None or fields.count("\n") != len(headers):
-            raise _unsendable_field(headers)
-        names = {name.lower() for name, _ in headers}
-        host = self._host
-        encoding = "accept-encoding: identity\r\n"
-        framing = True
-        if not names.isdisjoint(_SPECIAL):
-            _check_special(names, headers, length)
-            if "host" in names:
-                host = ""
-            if "accept-encoding" in names:
-                encoding = ""
-            framing = "content-length" not in names
-        if not framing or (length == 0 and method in _BODILESS):
+        key = tuple(headers)
+        fields = self._known.get(key)
+        if fields is None:
+            fields, own_length = self._fields(key, length)
+            if not own_length:
+                # The same client asks the same target with the same headers over and over, unless it signs them.
+                if len(self._known) >= _MOST_KNOWN:
+                    self._known.clear()
+                self._known[key] = fields
+        else:
+            own_length = False
+        if own_length or (length == 0 and method in _BODILESS):
             size = ""
         elif length is None:
             size = "transfer-encoding: chunked\r\n"
         else:
             size = f"content-length: {length}\r\n"
-        return (
-            f"{line}{self._prefix}{target} HTTP/1.1\r\n{host}{fields}{encoding}{self._proxy_line}{size}\r\n"
-        ).encode("latin-1")
+        return f"{line}{self._prefix}{target} HTTP/1.1\r\n{fields}{size}\r\n".encode("latin-1")
+
+    def _fields(self, headers: tuple[tuple[str, str], ...], length: int | None) -> tuple[str, bool]:
+        """All lines but those about the body, and whether the headers state its length themselves."""
+        fields = "".join([f"{name}: {value}\r\n" for name, value in headers])
+        # The pattern alone would accept a value that holds a whole further line, so lines are counted.
+        if _FIELDS.fullmatch(fields) is None or fields.count("\n") != len(headers):
+            raise _unsendable_field(headers)
+        names = {name.lower() for name, _ in headers}
+        if names.isdisjoint(_SPECIAL):
+            return f"{self._host}{fields}{_IDENTITY}{self._proxy_line}", False
+        _check_special(names, headers, length)
+        host = "" if "host" in names else self._host
+        encoding = "" if "accept-encoding" in names else _IDENTITY
+        return f"{host}{fields}{encoding}{self._proxy_line}", "content-length" in names
 
 
 def _check_special(names: set[str], headers: Headers, length: int | None) -> None:
