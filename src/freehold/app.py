@@ -337,7 +337,13 @@ class Service:
 
     def metrics(self) -> str:
         """Counters for Prometheus."""
-        return self.road.counters.text({"open_exchanges": self.road.open, "snapshot": self._serving.snapshot.number})
+        return self.road.counters.text(
+            {
+                "open_exchanges": self.road.open,
+                "snapshot": self._serving.snapshot.number,
+                **self.road.health.gauges(self._clock.monotonic()),
+            }
+        )
 
     async def run_until_signalled(self) -> None:
         """Serve until SIGTERM or SIGINT, reload at SIGHUP; then let streams in flight finish, bounded."""

@@ -139,7 +139,7 @@ provider = "bedrok"
 
 [models.assistant]
 targets = ["rack/qwen3-32b"]
-strategy = "cheapest"
+strategy = "luckiest"
 """
     with pytest.raises(InvalidConfigError) as caught:
         parse(text, "freehold.toml", {})
@@ -159,7 +159,10 @@ strategy = "cheapest"
             "  line 15: models.assistant.targets: `rack/qwen3-32b`: there is no account `rack`; "
             "there are `azure-eu`, `bedrock-us`"
         ),
-        "  line 16: models.assistant.strategy: `cheapest` is not known; there are `failover`",
+        (
+            "  line 16: models.assistant.strategy: `luckiest` is not known; there are `failover`, `weighted`, `cheapest`, "
+            "`fastest`, `balanced`"
+        ),
     ]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from freehold.exchange.road import MOST_COOLING, CoolDowns
+from freehold.routing.features import Candidate
+from freehold.routing.health import MOST_KNOWN, Health
 from freehold.telemetry.counters import MOST_SERIES, Counters
 
 
@@ -20,8 +21,8 @@ def test_made_up_models_do_not_become_series_without_end() -> None:
 
 
 def test_made_up_models_that_ask_for_time_are_forgotten() -> None:
-    cooling = CoolDowns()
-    for number in range(MOST_COOLING + 10):
-        cooling.note(f"one/{number}", 100.0)
-    assert not cooling.cooling("one/0", 1.0)
-    assert cooling.cooling(f"one/{MOST_COOLING + 9}", 1.0)
+    health = Health()
+    made_up = [Candidate(name=f"one/{number}") for number in range(MOST_KNOWN + 10)]
+    for candidate in made_up:
+        health.failed(candidate, "rate_limit", 0.0, after=100.0)
+    assert set(health.standings(made_up, 1.0)) == {candidate.name for candidate in made_up[10:]}

@@ -15,6 +15,7 @@ from freehold.app import Service
 from freehold.config import load
 from freehold.exchange.record import ExchangeRecord
 from freehold.protocols.registry import CODECS
+from freehold.routing.health import Health
 from tests.upstreams import bedrock
 from tests.upstreams.anthropic_messages import AnthropicMessages
 from tests.upstreams.azure_openai import AzureOpenAI
@@ -188,7 +189,7 @@ class Gateway:
             emulator.asked = []
             emulator.problems = []
             emulator.instead = None
-        self.service.road.cool_downs._until.clear()
+        self.service.road.health = Health()
 
     def records(self) -> list[ExchangeRecord]:
         """All exchange records so far."""

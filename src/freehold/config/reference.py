@@ -9,7 +9,7 @@ from typing import Final, Literal, cast, get_args, get_origin
 import msgspec
 
 from freehold.config.secret import Secret
-from freehold.config.values import Account, Fetch, Ledger, Limits, Model, Server, Storage, TargetText, Timeouts
+from freehold.config.values import Account, Fetch, Ledger, Limits, Model, Server, Storage, TargetText, Timeouts, Weights
 
 _SECTIONS: Final[tuple[tuple[str, type[msgspec.Struct]], ...]] = (
     ("[server]", Server),
@@ -21,6 +21,7 @@ _SECTIONS: Final[tuple[tuple[str, type[msgspec.Struct]], ...]] = (
     ("[accounts.NAME.timeouts]", Timeouts),
     ("[models.NAME]", Model),
     ("[models.NAME] targets", TargetText),
+    ("[models.NAME.weights]", Weights),
 )
 _DERIVED: Final = frozenset({"name"})
 
@@ -56,7 +57,7 @@ def _section(title: str, kind: type[msgspec.Struct]) -> str:
         if field.name in _DERIVED:
             continue
         if _is_struct(field.type):
-            lines += [f"`{field.name}` (table): see `[accounts.NAME.{field.name}]`.", ""]
+            lines += [f"`{field.name}` (table): see `{title[:-1]}.{field.name}]`.", ""]
             continue
         default = "required" if field.required else f"default {_shown(_default(field))}"
         lines += [f"### `{field.name}`", "", f"{_type_name(field.type)}, {default}. {_description(field.type)}", ""]

@@ -14,7 +14,7 @@ MIB: Final = 1024 * 1024
 _BYTES: Final = {"unit": "bytes"}
 _SECONDS: Final = {"unit": "seconds"}
 
-Strategy = Literal["failover"]
+Strategy = Literal["failover", "weighted", "cheapest", "fastest", "balanced"]
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -363,9 +363,28 @@ class TargetText(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Meta(
             gt=0,
-            description="Share of the traffic for strategies that divide it; `failover` does not. 1: equal shares.",
+            description='Share of the traffic under `strategy = "weighted"`. 1: equal shares.',
         ),
     ] = 1.0
+
+
+class Weights(msgspec.Struct, frozen=True, kw_only=True):
+    """What counts how much for `strategy = "balanced"`."""
+
+    cost: Annotated[
+        float, Meta(ge=0, description="Weight of the expected cost. 1: twice as dear counts as twice as slow.")
+    ] = 1.0
+    latency: Annotated[
+        float, Meta(ge=0, description="Weight of the expected time to the last token. 1: as much as cost.")
+    ] = 1.0
+    errors: Annotated[
+        float,
+        Meta(ge=0, description="Weight of the share of failures. 1: failing half the time counts as twice as dear."),
+    ] = 1.0
+
+    def numbers(self) -> tuple[float, float, float]:
+        """Cost, latency, errors."""
+        return (self.cost, self.latency, self.errors)
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -377,8 +396,12 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     ]
     strategy: Annotated[
         Strategy,
-        Meta(description="How a target is chosen. `failover`: the first that can answer, in the order written."),
+        Meta(
+            description="How a target is chosen; see [strategies](../explanation/decision.md#strategies). `failover`: "
+            "the first that can answer, in the order written, which surprises nobody."
+        ),
     ] = "failover"
+    weights: Weights = Weights()
     aliases: Annotated[
         tuple[str, ...],
         Meta(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from freehold.errors import UpstreamError
-from freehold.exchange.failures import attempt_failed, failure_of
+from freehold.exchange.failures import attempt_failed, failure_of, kind_of
 from freehold.exchange.headers import answer_headers, dollars, passed_on
 from freehold.exchange.heartbeat import Heartbeat
 from freehold.exchange.metering import usage_of
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from freehold.exchange.road import Journey
     from freehold.ir import Loss, Result
     from freehold.protocols.codec import StreamEncoder
+    from freehold.routing.features import Candidate
     from freehold.transport.answer import Answer
 
 _FRAMINGS: dict[str, Framing] = {
@@ -51,6 +52,9 @@ _FRAMINGS: dict[str, Framing] = {
     "application/x-ndjson": "json-lines",
 }
 
+
+SHORTEST_MEASURED = 0.005
+"""Seconds below which a speed is noise."""
 
 Arrived = tuple[list[list[Event]], bytes]
 """One piece of a stream: the events of each frame that it completed, and its bytes."""
@@ -82,13 +86,23 @@ class Watch:
 class Answering:
     """Passes one answer on."""
 
-    __slots__ = ("answer", "attempt", "began", "journey", "prepared", "watch")
+    __slots__ = ("answer", "attempt", "began", "candidate", "first_token", "journey", "prepared", "watch")
 
     def __init__(
-        self, journey: Journey, prepared: Prepared, answer: Answer, attempt: AttemptRecord, began: float
+        self,
+        journey: Journey,
+        candidate: Candidate,
+        prepared: Prepared,
+        answer: Answer,
+        attempt: AttemptRecord,
+        *,
+        began: float,
     ) -> None:
         """`began` is when the attempt was sent, on the journey's clock."""
         self.journey = journey
+        self.candidate = candidate
+        self.first_token: float | None = None
+        """Seconds to the first event that says something; None for whole answers."""
         self.prepared = prepared
         self.answer = answer
         self.attempt = attempt
@@ -251,6 +265,7 @@ class Answering:
             held.append(arrived)
             if any(not isinstance(event, Pulse) for events in arrived[0] for event in events):
                 break
+        self.first_token = journey.now() - self.began
         if self.watch.failure is not None and not _said_something(held):
             raise attempt_failed(self.watch.failure)
         if not held:
@@ -334,6 +349,17 @@ class Answering:
 
     # --- The record ------------------------------------------------------------------------------------------------
 
+    def _report(self, outcome: Outcome, usage: Usage | None) -> None:
+        """Tell how the target did, for the decisions to come."""
+        health, now = self.journey.road.health, self.journey.now()
+        if outcome == "broken" and self.watch.failure is not None:
+            health.failed(self.candidate, kind_of(self.watch.failure), now)
+        elif outcome == "ok":
+            written = 0 if usage is None else usage.output_tokens or 0
+            seconds = now - self.began - (self.first_token or 0.0)
+            speed = written / seconds if written and seconds > SHORTEST_MEASURED else None
+            health.answered(self.candidate, first_token=self.first_token, speed=speed)
+
     def _settle(self, outcome: Outcome) -> None:
         """Usage and cost as they are now known."""
         record, target, usage = self.journey.record, self.prepared.target, self.watch.usage
@@ -345,6 +371,7 @@ class Answering:
             self.attempt.error = record.error
         if not record.losses:
             record.losses = self.prepared.losses
+        self._report(outcome, usage)
         if usage is None:
             return
         record.usage = UsageRecord(

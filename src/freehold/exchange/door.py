@@ -63,4 +63,5 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     deadline: float
     region: str | None = None
     strictness: Strictness = "reject-content"
+    strategy: str | None = None
     tags: dict[str, str] = {}

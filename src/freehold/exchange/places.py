@@ -8,7 +8,7 @@ from functools import partial
 from freehold.config import Account, Config
 from freehold.errors import CallerError, ConfigError
 from freehold.exchange.proofs import Maker
-from freehold.exchange.target import Edit, Place, Target
+from freehold.exchange.target import Edit, Found, Place, Target
 from freehold.protocols.codec import Codec, Dialect
 from freehold.providers import schema
 from freehold.providers.address import Endpoint as Address
@@ -17,12 +17,20 @@ from freehold.providers.auth import Authenticator, authenticator
 from freehold.providers.catalog import providers, rule
 from freehold.providers.dialect import edit_body, edits_for
 from freehold.providers.prices import Row
+from freehold.routing.decision import Rule
+from freehold.routing.features import Candidate
 from freehold.routing.names import Names
 from freehold.routing.names import Target as Named
+from freehold.routing.strategies import STRATEGIES
 from freehold.transport.endpoint import Endpoint, Timeouts, split_url
 from freehold.transport.proxies import bypasses_proxy
 
 _EDITED: tuple[schema.Operation, ...] = ("generate", "stream", "count", "embed")
+
+MEDIA = frozenset({"image", "pdf", "audio", "video"})
+
+LARGEST_BODY = 1 << 62
+"""Where no window is known, every body fits."""
 
 Prices = Callable[[str, str], Row | None]
 """Provider and model to the price row; None where no list knows it."""
@@ -48,20 +56,27 @@ class Places:
         self._clock = clock
         self._environ = environ
         self._places: dict[str, Place] = {}
-        self._resolved: dict[str, tuple[Place, ...]] = {}
+        self._resolved: dict[str, Found] = {}
         self._authenticators: dict[tuple[str, str], Authenticator] = {}
 
-    def resolve(self, model: str, operation: str) -> tuple[Place, ...]:
-        """The places for a model name, in order of preference. Raises CallerError (404) naming the nearest names."""
-        del operation
+    def resolve(self, model: str) -> Found:
+        """The places for a model name, in the order written. Raises CallerError (404) naming the nearest names."""
         known = self._resolved.get(model)
         if known is not None:
             return known
         resolution = self._names.resolve(model)
         places = self._usable(resolution.targets)
+        candidates = tuple(place.candidate for place in places)
+        found = Found(
+            places=places,
+            rule=Rule(strategy=STRATEGIES[resolution.strategy], weights=resolution.weights),
+            candidates=candidates,
+            smallest=min((each.context for each in candidates if each.context is not None), default=LARGEST_BODY),
+            restricts=len(places) > 1 and any(each.takes and not each.takes >= MEDIA for each in candidates),
+        )
         if len(self._resolved) < 4096:  # names come from callers: remembering them must not fill memory
-            self._resolved[model] = places
-        return places
+            self._resolved[model] = found
+        return found
 
     def _usable(self, targets: tuple[Named, ...]) -> tuple[Place, ...]:
         """The places among the targets; one that nobody can speak to does not spoil the others."""
@@ -81,10 +96,31 @@ class Places:
         key = f"{named.id}@{','.join(named.protocols)}"
         known = self._places.get(key)
         if known is None:
-            known = Place(name=named.id, targets=tuple(self._targets(named)))
+            targets = tuple(self._targets(named))
+            known = Place(name=named.id, targets=targets, candidate=self._candidate(named, targets[0].price))
             if len(self._places) < 4096:
                 self._places[key] = known
         return known
+
+    def _candidate(self, named: Named, price: Row | None) -> Candidate:
+        account = self._config.accounts[named.account]
+        provider = providers()[account.provider]
+        known = rule(provider, named.known_as)
+        region = account.region or account.location or provider.address.defaults.get("region")
+        cloud = account.cloud or (provider.facts.cloud.value if provider.facts.cloud is not None else None)
+        domains = [f"account:{account.name}", f"provider:{provider.name}"]
+        if region is not None:
+            domains.append(f"region:{provider.name}/{region}")
+        if cloud is not None:
+            domains.append(f"cloud:{cloud}")
+        return Candidate(
+            name=named.id,
+            weight=named.weight,
+            domains=tuple(domains),
+            context=None if known is None else known.context,
+            takes=frozenset() if known is None else frozenset(known.input),
+            price=price,
+        )
 
     def _targets(self, named: Named) -> list[Target]:
         account = self._config.accounts[named.account]

@@ -58,7 +58,8 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 class ExchangeRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One exchange. Times are Unix seconds; money is whole nano-dollars (10⁻⁹ USD), None where a price is not known.
 
-    `rejections` names the targets that were not tried and why.
+    `strategy` chose among several targets by their `scores`, the lowest first; `rejections` names the targets that
+    were not tried and why.
     """
 
     id: str
@@ -77,6 +78,8 @@ class ExchangeRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     region: str | None = None
     tags: dict[str, str] = {}
     attempts: list[AttemptRecord] = []
+    strategy: str | None = None
+    scores: dict[str, float] = {}
     rejections: dict[str, str] = {}
     usage: UsageRecord | None = None
     price_version: str | None = None

@@ -1,8 +1,9 @@
 """The road: one request from door to door. Read this first.
 
-    glance ─▶ resolve ─▶ for each place: choose a target ─▶ lane ─▶ losses allowed? ─▶ send
-                              ▲                                                          │
-                              └──── the next one, while nothing has reached the client ◀─┘ failed, and not by the caller
+    glance ─▶ resolve ─▶ decide ─▶ for each place: choose a target ─▶ lane ─▶ losses allowed? ─▶ send
+                                        ▲                                                          │
+                        the next one, while nothing has reached the client ◀───────────────────────┘ failed, and not
+                                                                                                     by the caller
     answer ◀─ encode ◀─ seal proofs ◀─ decode ◀─────────────────────────────────────────── answered
        └─ record
 
@@ -12,13 +13,14 @@ Everything that asks a model something goes down this road: every protocol, stre
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from freehold.errors import CallerError, FreeholdError, UpstreamError
 from freehold.exchange.answers import Answering
+from freehold.exchange.asking import ask_of, draw_of, no_target
 from freehold.exchange.door import Arrival, ClientGone, Door
 from freehold.exchange.failures import attempt_failed, failure_of, for_caller, without_credentials
 from freehold.exchange.headers import said_in_header
@@ -39,11 +41,13 @@ from freehold.exchange.media import FetchPolicy, fetchable, inline_media
 from freehold.exchange.permission import check_model, refuse_steering, without_other_names
 from freehold.exchange.proofs import Sealer, open_proofs
 from freehold.exchange.record import MAX_NOTED, AttemptRecord, ExchangeRecord, Spool
-from freehold.exchange.target import Place, Resolver, Target
+from freehold.exchange.target import Found, Place, Resolver, Target
 from freehold.ir import Failure, Generate, Language, Loss, Request
 from freehold.protocols.codec import Stamp, Unsupported, WireResponse
 from freehold.protocols.openai_responses import stateless
 from freehold.providers.auth import Fixed, Grant
+from freehold.routing.decision import decide
+from freehold.routing.health import Health
 from freehold.telemetry.counters import Counters
 
 if TYPE_CHECKING:
@@ -53,10 +57,8 @@ if TYPE_CHECKING:
 MAX_ERROR_BODY = 1024 * 1024
 """Bytes of a provider's error that are read; real ones are under 10 KB."""
 
-MOST_COOLING = 1000
-"""Targets whose wish to be left alone is remembered; callers choose the models that targets are made of."""
-LONGEST_COOLING = 3600.0
-"""Seconds that such a wish counts at most; an hour later the target is worth another try."""
+JITTER = 0.2
+"""Part of a wait that is added at most, by chance."""
 
 WAIT_AT_MOST = 5.0
 """Seconds that the road waits itself when every target asks to come back later; beyond that the caller is told."""
@@ -75,33 +77,6 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """For measuring; the event loop's clock."""
         ...
-
-
-class CoolDowns:
-    """Targets that asked not to be called before a time (Retry-After), on the monotonic clock."""
-
-    def __init__(self) -> None:
-        self._until: dict[str, float] = {}
-
-    def note(self, target: str, until: float) -> None:
-        """The target asked to be left alone until then."""
-        if len(self._until) >= MOST_COOLING and target not in self._until:
-            del self._until[next(iter(self._until))]
-        self._until[target] = until
-
-    def __bool__(self) -> bool:
-        """Whether any target is known to want that."""
-        return bool(self._until)
-
-    def cooling(self, target: str, now: float) -> bool:
-        """Whether it still wants to be left alone."""
-        until = self._until.get(target)
-        if until is None:
-            return False
-        if until <= now:
-            del self._until[target]
-            return False
-        return True
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -133,7 +108,7 @@ class Road:
         self.languages = languages
         self.clock = clock
         self.sleep = sleep
-        self.cool_downs = CoolDowns()
+        self.health = Health()
         self.counters = Counters()
         self.open = 0
 
@@ -286,30 +261,44 @@ class Journey:
             self.arrival = arrival = msgspec.structs.replace(
                 arrival, wire=without_other_names(arrival.wire, seen.fields)
             )
-        places = self.snapshot.resolver.resolve(seen.model, arrival.operation)
-        failed = await self._try_all(self._in_order(places))
+        places = self._decide(self.snapshot.resolver.resolve(seen.model))
+        failed = await self._try_all(places)
         if failed is None:
             return
         after = failed.retry.after
         if after is not None and after <= WAIT_AT_MOST and self._may_try(after):
-            await self.road.sleep(after)
+            # All who were told the same would come back at once.
+            await self.road.sleep(after * (1.0 + JITTER * draw_of(self.arrival.id)))
             failed = await self._try_all(places)
         if failed is not None:
             raise failed
 
-    def _in_order(self, places: tuple[Place, ...]) -> tuple[Place, ...]:
-        """As configured, but those that asked to be left alone come last."""
-        cooling = self.road.cool_downs.cooling
-        now = self.now() if self.road.cool_downs else 0.0
-        if not now or not any(cooling(place.name, now) for place in places):
-            return places
-        return tuple(sorted(places, key=lambda place: cooling(place.name, now)))
+    def _decide(self, found: Found) -> list[Place]:
+        """The places to ask, best first; what speaks against the others is on the record. Raises if none is left."""
+        seen, arrival, record = self.seen, self.arrival, self.record
+        if arrival.strategy is not None:
+            found = found.by(arrival.strategy)
+        ask = ask_of(seen, arrival, found, self.request)
+        standings = self.road.health.standings(found.candidates, self.now())
+        decision = decide(ask, found.candidates, standings, found.rule)
+        order = decision.order()
+        for rejection in decision.rejections():
+            record.rejections[rejection.target] = f"{rejection.reason}: {rejection.evidence}"
+        if len(found.places) > 1:
+            record.strategy = decision.strategy
+            record.scores = decision.scores()
+        if not order:
+            raise no_target(decision)
+        if len(order) == len(found.places) == 1:
+            return list(found.places)
+        places = {place.name: place for place in found.places}
+        return [places[name] for name in order]
 
     def _may_try(self, wait: float = 0.0) -> bool:
         tried = len(self.record.attempts)
         return tried < self.snapshot.max_attempts and self.now() + wait < self.arrival.deadline
 
-    async def _try_all(self, places: tuple[Place, ...]) -> FreeholdError | None:
+    async def _try_all(self, places: Sequence[Place]) -> FreeholdError | None:
         """Each place in turn, until one answers (None) or the caller is to blame; else the error to report."""
         last: FreeholdError | None = None
         refused: list[tuple[str, tuple[Loss, ...]]] = []
@@ -386,6 +375,7 @@ class Journey:
         attempt = AttemptRecord(target=prepared.target.name, lane=prepared.lane)
         self.record.attempts.append(attempt)
         began = self.now()
+        self.road.health.asked(place.candidate, began)
         try:
             answer = await self._send(prepared)
             attempt.status = answer.status
@@ -394,15 +384,14 @@ class Journey:
             try:
                 if answer.status >= 400:
                     await self._fail(answer, prepared)
-                await Answering(self, prepared, answer, attempt, began).pass_on()
+                await Answering(self, place.candidate, prepared, answer, attempt, began=began).pass_on()
             except BaseException:
                 await answer.abort()
                 raise
             answer.release()
         except UpstreamError as error:
             attempt.error = error.code[:MAX_NOTED]
-            if error.retry.after is not None:
-                self.road.cool_downs.note(place.name, self.now() + min(error.retry.after, LONGEST_COOLING))
+            self.road.health.failed(place.candidate, error.kind, self.now(), after=error.retry.after)
             raise
         finally:
             if attempt.last_byte_ms is None:

@@ -12,6 +12,9 @@ from freehold.ir import Loss
 from freehold.protocols.codec import Codec, Dialect, WireRequest
 from freehold.providers.auth import Authenticator
 from freehold.providers.prices import Row
+from freehold.routing.decision import Rule
+from freehold.routing.features import Candidate
+from freehold.routing.strategies import STRATEGIES
 from freehold.transport.endpoint import Endpoint
 
 Edit = Callable[[bytes], tuple[bytes, tuple[Loss, ...]]]
@@ -22,7 +25,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One (account, model, protocol), with how to say it, where to send it, and what it costs.
 
     `locate` gives path and query of an encoded request; `operations` are those it has a path for; `edits` belong to an
-    operation. `domains` are the failure domains it shares with others (account, provider, cloud, region).
+    operation.
     """
 
     name: str
@@ -43,15 +46,38 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """One (account, model) and the protocols it may be asked in, in order of fidelity."""
+    """One (account, model) and the protocols it may be asked in, in order of fidelity.
+
+    `candidate` is what a decision judges it by.
+    """
 
     name: str
     targets: tuple[Target, ...]
+    candidate: Candidate
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What a model's name means: the places, and the rule to choose among them.
+
+    `smallest` is the smallest context window in tokens; a body of fewer bytes fits everywhere.
+    """
+
+    places: tuple[Place, ...]
+    rule: Rule
+    candidates: tuple[Candidate, ...] = ()
+    smallest: int = 0
+    restricts: bool = False
+    """Whether a candidate is known not to take every medium."""
+
+    def by(self, strategy: str) -> Found:
+        """The same with another strategy, which has to exist."""
+        rule = msgspec.structs.replace(self.rule, strategy=STRATEGIES[strategy])
+        return msgspec.structs.replace(self, rule=rule)
 
 
 class Resolver(Protocol):
     """How the road finds who answers."""
 
-    def resolve(self, model: str, operation: str) -> tuple[Place, ...]:
-        """The places for a model name, in order of preference. Raises CallerError (404) naming the nearest names."""
+    def resolve(self, model: str) -> Found:
+        """The places for a model name, in the order written. Raises CallerError (404) naming the nearest names."""
         ...

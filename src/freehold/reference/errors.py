@@ -73,7 +73,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "caller",
         400,
         "`Freehold-Strategy` names a strategy that does not exist.",
-        "Use `failover`, or leave the header out.",
+        "Use one of the [strategies](../explanation/decision.md#strategies), or leave the header out.",
     ),
     _entry(
         "loss_refused",
@@ -399,6 +399,13 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         503,
         "More exchanges are open than `[limits] streams` allows. The answer asks to come back after a second.",
         "Raise [the limit](configuration.md#streams), or run more gateways.",
+    ),
+    _entry(
+        "all_targets_disabled",
+        "operator",
+        503,
+        "An operator has disabled every target of the model.",
+        "Put one back with `freehold target enable`, or ask for another model.",
     ),
     _entry(
         "record_unwritable",

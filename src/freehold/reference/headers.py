@@ -31,8 +31,9 @@ REQUEST: Final[tuple[Entry, ...]] = (
     ),
     Entry(
         name="Freehold-Strategy",
-        says="How to choose among a model's targets. There is one strategy, `failover`: the targets in the order in "
-        "which they are written.",
+        says="How to choose among a model's targets, instead of the model's own `strategy`: one of the "
+        "[strategies](../explanation/decision.md#strategies). Anything else is refused with "
+        "[`unknown_strategy`](errors.md#unknown_strategy).",
     ),
 )
 

@@ -29,6 +29,8 @@ FIELDS: Final[Mapping[type[msgspec.Struct], Mapping[str, str]]] = {
         "region": "The region in the scope of an AWS signature.",
         "tags": "What `Freehold-Tags` said.",
         "attempts": "Each try at a target, in order; see [below](#an-attempt).",
+        "strategy": "How the order of the targets was chosen; left out where there was one target.",
+        "scores": "Each target's score under that strategy, the lowest asked first. What was not known has none.",
         "rejections": "Targets that were not asked, and why.",
         "usage": "Tokens; see [below](#usage).",
         "price_version": "The dated price list that `cost_nano_usd` was computed with.",

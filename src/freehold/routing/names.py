@@ -70,6 +70,7 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     targets: tuple[Target, ...]
     strategy: str = "failover"
+    weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
 class Names:
@@ -136,7 +137,8 @@ class Names:
         for text in model.targets:
             account, _, rest = text.to.partition("/")
             targets.append(self._target(account, rest, weight=text.weight))
-        return Resolution(name=model.name, targets=tuple(targets), strategy=model.strategy)
+        weights = model.weights.numbers()
+        return Resolution(name=model.name, targets=tuple(targets), strategy=model.strategy, weights=weights)
 
     def _target(self, account: str, rest: str, *, weight: float = 1.0) -> Target:
         provider = self._providers[account]

@@ -17,6 +17,7 @@ from freehold.exchange.road import Clock, Road, Snapshot
 from freehold.governance.authentication import Authenticator, AwaitingBody, Principal
 from freehold.protocols.codec import Codec, Operation, Stamp, Unsupported, WireRequest
 from freehold.routing.names import Names
+from freehold.routing.strategies import STRATEGIES
 from freehold.server.http import Incoming, Outgoing
 from freehold.server.listings import bedrock_listing, model_list, one_model
 from freehold.server.paths import Route, asked_model, find_route, likely_codec
@@ -131,17 +132,14 @@ class Gateway:
     def _arrival(self, route: Route, who: Principal, incoming: Incoming, body: bytes, now: float) -> Arrival:
         strictness: Strictness = "reject-content"
         tags: dict[str, str] = {}
+        strategy: str | None = None
         for name, value in incoming.headers:
             if name.startswith("freehold-"):
                 strictness = _strictness(value) if name == "freehold-on-loss" else strictness
                 if name == "freehold-tags":
                     tags = _tags(value)
-                elif name == "freehold-strategy" and value != "failover":
-                    raise CallerError(
-                        f"Freehold-Strategy: there is no strategy {value[:40]!r}; choose failover",
-                        code="unknown_strategy",
-                        param="Freehold-Strategy",
-                    )
+                elif name == "freehold-strategy":
+                    strategy = _strategy(value)
         return Arrival(
             id=self._new_id(),
             codec=self._codecs[route.codec],
@@ -160,6 +158,7 @@ class Gateway:
             deadline=self._clock.monotonic() + self._serving().exchange_timeout,
             region=who.region,
             strictness=strictness,
+            strategy=strategy,
             tags=tags,
         )
 
@@ -243,6 +242,16 @@ def _strictness(value: str) -> Strictness:
             param="Freehold-On-Loss",
         )
     return cast("Strictness", value)
+
+
+def _strategy(value: str) -> str:
+    if value not in STRATEGIES:
+        raise CallerError(
+            f"Freehold-Strategy: there is no strategy {value[:40]!r}; choose {', '.join(sorted(STRATEGIES))}",
+            code="unknown_strategy",
+            param="Freehold-Strategy",
+        )
+    return value
 
 
 def _tags(value: str) -> dict[str, str]:

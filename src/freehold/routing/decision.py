@@ -1,0 +1,140 @@
+"""The decision: a verdict for every candidate, and so the explanation, too.
+
+`decide` is pure: the same request, candidates, standings and time give the same verdicts. What can not be (a window too
+small, a medium not taken, an operator's word, an open breaker) is a `Rejection` with its evidence; everything else is
+accepted with the numbers that its score was made of, and the lowest score is asked first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from freehold.routing.features import NAMES, WELL, Ask, Candidate, Features, Standing, features
+from freehold.routing.strategies import Strategy
+
+Reason: TypeAlias = Literal["context", "modality", "disabled", "broken", "cooling"]
+"""Why a target may not be asked; the first that holds is given."""
+
+FINAL: frozenset[Reason] = frozenset({"disabled"})
+"""Reasons that hold even when there is nobody else. The others bend then: health is a guess, a fact in a data file may
+be old, and the provider can say itself what it does not take."""
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """How to choose: a strategy, and the weights of cost, latency and errors for one that weighs them."""
+
+    strategy: Strategy
+    weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+class Accepted(msgspec.Struct, frozen=True, tag_field="verdict", tag="accepted"):
+    """May be asked. `forced`: only because nobody else could be."""
+
+    target: str
+    score: float
+    features: Features
+    forced: bool = False
+
+    def terms(self, strategy: Strategy) -> dict[str, float]:
+        """The numbers that a strategy made the score of, by name."""
+        return {NAMES[place]: self.features[place] for place in strategy.reads}
+
+
+class Rejection(msgspec.Struct, frozen=True, tag_field="verdict", tag="rejected"):
+    """May not be asked, and why; `evidence` is what a person would want to see."""
+
+    target: str
+    reason: Reason
+    evidence: str
+
+
+Verdict: TypeAlias = Accepted | Rejection
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """The verdicts, in the order of the candidates."""
+
+    strategy: str
+    verdicts: tuple[Verdict, ...]
+
+    def order(self) -> list[str]:
+        """The targets to ask, best first."""
+        accepted = [verdict for verdict in self.verdicts if isinstance(verdict, Accepted)]
+        accepted.sort(key=_by_score)
+        return [verdict.target for verdict in accepted]
+
+    def scores(self) -> dict[str, float]:
+        """The scores of those that may be asked; what is infinite can not be compared and is left out."""
+        return {
+            verdict.target: round(verdict.score, 9)
+            for verdict in self.verdicts
+            if isinstance(verdict, Accepted) and math.isfinite(verdict.score)
+        }
+
+    def rejections(self) -> list[Rejection]:
+        """Those that may not be asked."""
+        return [verdict for verdict in self.verdicts if isinstance(verdict, Rejection)]
+
+
+def decide(
+    ask: Ask,
+    candidates: Sequence[Candidate],
+    standings: Mapping[str, Standing],
+    rule: Rule,
+) -> Decision:
+    """A verdict for every candidate. Where nobody is accepted, those that no operator disabled are."""
+    verdicts = [
+        _verdict(order, candidate, standings.get(candidate.name, WELL), ask, rule)
+        for order, candidate in enumerate(candidates)
+    ]
+    if not any(isinstance(verdict, Accepted) for verdict in verdicts):
+        verdicts = [
+            _accept(order, candidate, standings.get(candidate.name, WELL), ask, rule, forced=True)
+            if isinstance(verdict, Rejection) and verdict.reason not in FINAL
+            else verdict
+            for order, (candidate, verdict) in enumerate(zip(candidates, verdicts, strict=True))
+        ]
+    return Decision(rule.strategy.id, tuple(verdicts))
+
+
+def _verdict(
+    order: int,
+    candidate: Candidate,
+    standing: Standing,
+    ask: Ask,
+    rule: Rule,
+) -> Verdict:
+    if standing.disabled:
+        return Rejection(candidate.name, "disabled", standing.disabled)
+    if candidate.context is not None and ask.at_least > candidate.context:
+        evidence = f"at least {ask.at_least} tokens, and a window of {candidate.context}"
+        return Rejection(candidate.name, "context", evidence)
+    if ask.kinds and candidate.takes and not ask.kinds <= candidate.takes:
+        missing = ", ".join(sorted(ask.kinds - candidate.takes))
+        return Rejection(candidate.name, "modality", f"does not take {missing}")
+    if standing.broken:
+        return Rejection(candidate.name, "broken", f"the breaker of {standing.broken} is open")
+    if standing.cooling:
+        return Rejection(candidate.name, "cooling", "it asked to be left alone (Retry-After)")
+    return _accept(order, candidate, standing, ask, rule)
+
+
+def _accept(
+    order: int,
+    candidate: Candidate,
+    standing: Standing,
+    ask: Ask,
+    rule: Rule,
+    *,
+    forced: bool = False,
+) -> Accepted:
+    row = features(order, candidate, standing, ask)
+    return Accepted(candidate.name, rule.strategy.score(row, rule.weights), row, forced)
+
+
+def _by_score(verdict: Accepted) -> tuple[float, float]:
+    return (verdict.score, verdict.features[0])

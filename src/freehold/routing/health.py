@@ -1,0 +1,285 @@
+"""How targets are doing: breakers, cool-downs, operators' words, and how fast they have been.
+
+    closed ──faults in a row──▶ open ──its time is up──▶ probing ──a success──▶ closed
+                                  ▲                         │
+                                  └──────── a fault ────────┘ (for twice as long)
+
+Faults are attributed. A caller's mistake never counts; a refused credential or an empty account is the account's; all
+else is the target's, and that of the domains it fails together with once several of their targets are down. When its
+time is up, an open breaker lets one request through at a time: the probe budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, TypeAlias
+
+from freehold.errors import ErrorKind
+from freehold.routing.features import Candidate, Standing
+
+Blame: TypeAlias = Literal["caller", "account", "model", "target"]
+
+_BLAME: Final[Mapping[ErrorKind, Blame]] = {
+    "invalid_request": "caller",
+    "too_large": "caller",
+    "conflict": "caller",
+    "content_refused": "caller",
+    "unsupported": "caller",
+    "authentication": "account",
+    "billing": "account",
+    "permission": "account",
+    "quota": "account",
+    "not_found": "model",
+    "rate_limit": "model",
+}
+"""Whose fault a kind of error is; all others are the target's, and may be that of a whole domain."""
+
+FAULTS_TO_OPEN: Final = 5
+"""Faults in a row: at 1 % of failures by chance, five of them happen once in ten billion."""
+TARGETS_TO_OPEN: Final = 2
+"""Targets of one domain whose breakers are open, until the domain's is."""
+OPEN_FIRST: Final = 5.0
+"""Seconds that a breaker stays open at first: half of the incidents that last a minute are noticed to end in time."""
+OPEN_LONGEST: Final = 120.0
+"""Seconds at most, after doubling: a provider that is back is used again within two minutes."""
+PROBE_LOST: Final = 60.0
+"""Seconds after which a probe that was never answered is forgotten and the next one may go."""
+LONGEST_COOLING: Final = 3600.0
+"""Seconds that a Retry-After counts at most; an hour later the target is worth another try."""
+MOST_KNOWN: Final = 4096
+"""Targets and domains remembered: callers choose models, and must not fill memory."""
+SMOOTHING: Final = 0.1
+"""Weight of the newest reading in a moving average: about the last twenty count."""
+
+
+def blame(kind: ErrorKind) -> Blame:
+    """Whose fault an error of this kind is."""
+    return _BLAME.get(kind, "target")
+
+
+class Breaker:
+    """The breaker of one target or domain; times on the monotonic clock."""
+
+    __slots__ = ("_lasts", "_probing", "faults", "until")
+
+    def __init__(self) -> None:
+        self.faults = 0
+        """In a row."""
+        self.until = 0.0
+        """When the next probe may go; 0: closed."""
+        self._lasts = OPEN_FIRST
+        self._probing = 0.0
+
+    def blocks(self, now: float) -> bool:
+        """Whether a request has to stay away."""
+        return self.until > 0.0 and (now < self.until or now < self._probing)
+
+    def probe(self, now: float) -> None:
+        """A request is sent: while the breaker is open, it is the one probe."""
+        if self.until > 0.0:
+            self._probing = now + PROBE_LOST
+
+    def fail(self, now: float, *, limit: int = FAULTS_TO_OPEN) -> None:
+        """A fault; opens at the limit, and again at once when it was the probe's."""
+        self.faults += 1
+        if self.until > 0.0:
+            if now >= self.until:
+                self._lasts = min(self._lasts * 2, OPEN_LONGEST)
+                self.until = now + self._lasts
+                self._probing = 0.0
+        elif self.faults >= limit:
+            self.until = now + self._lasts
+
+    def succeed(self) -> None:
+        """An answer: closed, as if nothing had been."""
+        self.faults = 0
+        self.until = self._probing = 0.0
+        self._lasts = OPEN_FIRST
+
+
+class DomainBreaker(Breaker):
+    """The breaker of a failure domain; `down` are its targets whose own breakers are open."""
+
+    __slots__ = ("down",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down: set[str] = set()
+
+
+class _Known:
+    """What is remembered of one target."""
+
+    __slots__ = ("breaker", "cooling", "disabled", "errors", "first_token", "speed")
+
+    def __init__(self) -> None:
+        self.breaker = Breaker()
+        self.cooling = 0.0
+        self.disabled = ""
+        self.first_token: float | None = None
+        self.speed: float | None = None
+        self.errors = 0.0
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not (self.disabled or self.cooling or self.breaker.until)
+
+
+class Health:
+    """The state of all targets in one process. Asking costs a dictionary access a target."""
+
+    def __init__(self) -> None:
+        self._targets: dict[str, _Known] = {}
+        self._domains: dict[str, DomainBreaker] = {}
+
+    def standings(self, candidates: Sequence[Candidate], now: float) -> dict[str, Standing]:
+        """How the candidates are doing; those of which nothing is known are left out."""
+        found: dict[str, Standing] = {}
+        for candidate in candidates:
+            known = self._targets.get(candidate.name)
+            if known is None and not self._domains:
+                continue
+            found[candidate.name] = self._standing(candidate, known, now)
+        return found
+
+    def _standing(self, candidate: Candidate, known: _Known | None, now: float) -> Standing:
+        broken, until = "", 0.0
+        if self._domains:
+            for domain in candidate.domains:
+                breaker = self._domains.get(domain)
+                if breaker is not None and breaker.blocks(now):
+                    broken, until = domain, breaker.until
+                    break
+        if known is None:
+            return Standing(broken=broken, until=until)
+        cooling = False
+        if not known.plain:
+            if known.cooling <= now:
+                known.cooling = 0.0
+            elif not broken:
+                cooling, until = True, known.cooling
+            if not broken and known.breaker.blocks(now):
+                broken, until = candidate.name, known.breaker.until
+        return Standing(
+            disabled=known.disabled,
+            broken=broken,
+            cooling=cooling,
+            until=until,
+            first_token=known.first_token,
+            speed=known.speed,
+            errors=known.errors,
+        )
+
+    def asked(self, candidate: Candidate, now: float) -> None:
+        """A request goes to a target: where a breaker is open, it is its probe."""
+        known = self._targets.get(candidate.name)
+        if known is not None:
+            known.breaker.probe(now)
+        for domain in candidate.domains if self._domains else ():
+            breaker = self._domains.get(domain)
+            if breaker is not None:
+                breaker.probe(now)
+
+    def answered(self, candidate: Candidate, *, first_token: float | None, speed: float | None) -> None:
+        """A target answered: seconds to its first token and tokens a second after that, where they are known."""
+        known = self._known(candidate.name)
+        if known.breaker.faults:
+            known.breaker.succeed()
+        if self._domains:
+            for domain in candidate.domains:
+                self._domains.pop(domain, None)
+        if first_token is not None:
+            known.first_token = _moved(known.first_token, first_token)
+        if speed is not None:
+            known.speed = _moved(known.speed, speed)
+        known.errors *= 1.0 - SMOOTHING
+
+    def failed(self, candidate: Candidate, kind: ErrorKind, now: float, *, after: float | None = None) -> None:
+        """A target failed; `after` is the time in seconds for which it asked to be left alone."""
+        whose = blame(kind)
+        if whose == "caller":
+            # It answered, if only to say that the caller is wrong: a probe's question is settled.
+            known = self._targets.get(candidate.name)
+            if known is not None:
+                known.breaker.succeed()
+            return
+        known = self._known(candidate.name)
+        known.errors += SMOOTHING * (1.0 - known.errors)
+        if after is not None:
+            known.cooling = now + min(after, LONGEST_COOLING)
+            if kind == "rate_limit":
+                return  # it said when to come back, which is better than a guess
+        known.breaker.fail(now)
+        if whose == "account":
+            self._domain(_account(candidate)).fail(now)
+        elif whose == "target" and known.breaker.until:
+            for domain in candidate.domains:
+                self._spread(domain, candidate, now)
+
+    def _spread(self, domain: str, candidate: Candidate, now: float) -> None:
+        """Open a domain's breaker once enough of its targets are down."""
+        breaker = self._domain(domain)
+        breaker.down.add(candidate.name)
+        if breaker.until or len(breaker.down) >= TARGETS_TO_OPEN:
+            breaker.fail(now, limit=1)
+
+    def disable(self, target: str, reason: str) -> None:
+        """Take a target out until `enable`; `reason` is shown to whoever asks why."""
+        self._known(target).disabled = reason
+
+    def enable(self, target: str) -> None:
+        """Put a target back, with a clean slate."""
+        known = self._known(target)
+        known.disabled = ""
+        known.cooling = 0.0
+        known.breaker.succeed()
+
+    def disabled(self) -> dict[str, str]:
+        """What operators have taken out, and why."""
+        return {name: known.disabled for name, known in self._targets.items() if known.disabled}
+
+    def gauges(self, now: float) -> dict[str, int]:
+        """For metrics: how many targets are open, cooling and disabled."""
+        known = self._targets.values()
+        return {
+            "targets_broken": sum(item.breaker.blocks(now) for item in known),
+            "targets_cooling": sum(item.cooling > now for item in known),
+            "targets_disabled": sum(bool(item.disabled) for item in known),
+            "domains_broken": sum(item.blocks(now) for item in self._domains.values()),
+        }
+
+    def _known(self, target: str) -> _Known:
+        known = self._targets.get(target)
+        if known is None:
+            if len(self._targets) >= MOST_KNOWN:
+                self._forget()
+            known = self._targets[target] = _Known()
+        return known
+
+    def _forget(self) -> None:
+        """Make room: the first of which nothing has to be remembered, else the first that no operator disabled."""
+        for name, known in self._targets.items():
+            if known.plain:
+                del self._targets[name]
+                return
+        for name, known in self._targets.items():
+            if not known.disabled:
+                del self._targets[name]
+                return
+
+    def _domain(self, name: str) -> DomainBreaker:
+        breaker = self._domains.get(name)
+        if breaker is None:
+            if len(self._domains) >= MOST_KNOWN:
+                del self._domains[next(iter(self._domains))]
+            breaker = self._domains[name] = DomainBreaker()
+        return breaker
+
+
+def _account(candidate: Candidate) -> str:
+    return next((domain for domain in candidate.domains if domain.startswith("account:")), candidate.name)
+
+
+def _moved(average: float | None, reading: float) -> float:
+    return reading if average is None else average + SMOOTHING * (reading - average)
