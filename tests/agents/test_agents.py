@@ -11,7 +11,7 @@ from tests.agents.agents import AGENTS, LONGEST_TASK, Way, perform
 from tests.agents.installed import INSTALL_SECONDS, NoAgentsError, installed
 from tests.agents.upstreams import AS_IT_IS, TOLERANT, number_calls, upstreams
 from tests.agents.worker import CONTENT, WORD, Task, Worker
-from tests.upstreams.gateway import SPOKEN, Gateway
+from tests.upstreams.gateway import SPOKEN, UPSTREAMS, Gateway
 
 pytestmark = pytest.mark.timeout(INSTALL_SECONDS + LONGEST_TASK)
 
@@ -24,8 +24,13 @@ OWN = {
 }
 """The upstreams that speak an agent's own language."""
 
-KNOWN_TO_CODEX = "gpt-6.1-sol"
-"""For its own models Codex declares its tools in an item of the conversation, and the main one has no schema."""
+KNOWN_TO_CODEX = {
+    "gpt-6.1-sol": "anthropic-messages",
+    "gpt-6-sol": "gemini-generate",
+    "gpt-6-luna": "bedrock-converse",
+    "gpt-5.6-sol": "openai-chat",
+}
+"""For OpenAI's models Codex offers its tools in an item of the conversation; the main one takes a program as text."""
 
 PROBED = [
     "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
@@ -40,7 +45,8 @@ PROBED = [
 """What Claude Code asks Bedrock for when it starts, to see what there is; it takes any answer."""
 
 MODELS = "\n".join(
-    f'[models."{name}"]\ntargets = ["anthropic-messages/claude-sonnet-4-5"]' for name in [*PROBED, KNOWN_TO_CODEX]
+    f'[models."{name}"]\ntargets = ["{upstream}/{UPSTREAMS[upstream].target}"]'
+    for name, upstream in {**dict.fromkeys(PROBED, "anthropic-messages"), **KNOWN_TO_CODEX}.items()
 )
 
 
@@ -61,7 +67,14 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 
 def do_the_task(
-    agent: str, upstream: str, *, packages: Path, gateway: Gateway, folder: Path, patch: pytest.MonkeyPatch
+    agent: str,
+    upstream: str,
+    *,
+    packages: Path,
+    gateway: Gateway,
+    folder: Path,
+    patch: pytest.MonkeyPatch,
+    model: str | None = None,
 ) -> None:
     """Let an agent do it, and see that it is done and that the upstream found nothing wrong."""
     gateway.forget()
@@ -74,7 +87,7 @@ def do_the_task(
     worker = Worker(task, emulator.vendor)
     emulator.instead = worker.answer
     number_calls(patch, worker)
-    way = Way(url=gateway.url, key=gateway.mint()[0], pair=gateway.mint(aws=True), model=upstream)
+    way = Way(url=gateway.url, key=gateway.mint()[0], pair=gateway.mint(aws=True), model=model or upstream)
     done = perform(AGENTS[agent], packages, home, way, task)
     shown = f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}\nsaid: {worker.turns}, offered: {worker.tools}"
     assert emulator.problems == [], shown
@@ -93,12 +106,9 @@ def test_a_task_is_finished(
     do_the_task(agent, name, packages=packages, gateway=gateway, folder=tmp_path, patch=monkeypatch)
 
 
-def test_codex_is_told_what_a_foreign_model_would_lose_of_tools_without_a_schema(
-    packages: Path, gateway: Gateway, tmp_path: Path
+@pytest.mark.parametrize("model", KNOWN_TO_CODEX)
+def test_codex_finishes_it_under_the_name_of_a_model_of_its_own(
+    model: str, packages: Path, gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
-    way = Way(url=gateway.url, key=gateway.mint()[0], pair=("", ""), model=KNOWN_TO_CODEX)
-    done = perform(AGENTS["codex"], packages, home, way, Task(folder=tmp_path))
-    assert done.returncode != 0
-    assert "additional_tools" in done.stdout
+    upstream = KNOWN_TO_CODEX[model]
+    do_the_task("codex", upstream, packages=packages, gateway=gateway, folder=tmp_path, patch=monkeypatch, model=model)

@@ -99,6 +99,7 @@ def _call(tools: list[str], known: dict[str, dict[str, str]], command: str) -> C
         "shell": {"command": ["bash", "-lc", command]},
         "run_shell_command": {"command": command},
         "Bash": {"command": command},
+        "exec": {"input": f"text(await tools.exec_command({{cmd: {json.dumps(command)}}}))"},
     }
     for name, arguments in {**known, **shells}.items():
         if name in tools:

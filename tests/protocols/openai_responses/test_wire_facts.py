@@ -22,7 +22,6 @@ from freehold.ir import (
 from freehold.ir.fold import fold
 from freehold.protocols.codec import Stamp, WireRequest
 from freehold.protocols.openai_responses import CODEC
-from freehold.protocols.registry import CODECS
 from tests.protocols.openai_responses.recordings import (
     answered,
     exchanges,
@@ -128,24 +127,6 @@ def test_a_stream_that_stops_early_never_ends_clean() -> None:
         last = decoder.close()[-1]
         assert isinstance(last, ErrorEnd)
         assert last.failure.code == "upstream_truncated"
-
-
-def test_codex_puts_its_tools_into_an_item_of_the_input() -> None:
-    item = {"type": "additional_tools", "role": "developer", "tools": [{"type": "function", "name": "shell"}]}
-    body = {"model": "m", "input": [item, {"role": "user", "content": "hi"}], "tool_choice": "auto"}
-    request = CODEC.decode_request(WireRequest(path="/v1/responses", body=json.dumps(body).encode()))
-    assert isinstance(request, Generate)
-    assert request.messages[0].role == "developer"
-    assert json.loads(CODEC.encode_request(request).value.body) == body
-
-
-def test_a_namespace_of_tools_is_not_left_out_in_silence() -> None:
-    tools = [{"type": "namespace", "name": "agents", "tools": [{"type": "function", "name": "spawn"}]}]
-    body = {"model": "m", "input": "hi", "tools": tools}
-    request = CODEC.decode_request(WireRequest(path="/v1/responses", body=json.dumps(body).encode()))
-    assert isinstance(request, Generate)
-    losses = CODECS["openai-chat"].encode_request(request).losses
-    assert [(loss.path, loss.effect) for loss in losses] == [("tools[0]", "behaviour")]
 
 
 def test_instructions_and_a_bare_string_return_to_their_places() -> None:

@@ -42,11 +42,21 @@ from freehold.ir import (
     write_json,
 )
 from freehold.protocols.codec import Frame, Stamp
+from freehold.protocols.openai_responses.calls import INPUT, is_custom, text_of
 from freehold.protocols.openai_responses.decoder import DONE, EVENT, NOTHING
 from freehold.protocols.openai_responses.items import cut, item_fields, opens_item
 from freehold.protocols.openai_responses.language import LANGUAGE, NAME, ours, usable
 from freehold.protocols.openai_responses.residual import restore
-from freehold.protocols.openai_responses.response import completed_call, drop_finish, proof_item, said, started
+from freehold.protocols.openai_responses.response import (
+    completed_call,
+    drop_finish,
+    foreign_call_item,
+    id_prefix,
+    proof_item,
+    said,
+    started,
+)
+from freehold.protocols.openai_responses.tools import places_of_calls
 from freehold.protocols.openai_responses.transcript import (
     ANNOTATION_ADDED,
     ARGUMENTS_DONE,
@@ -54,6 +64,8 @@ from freehold.protocols.openai_responses.transcript import (
     ERROR,
     FAILED,
     IN_PROGRESS,
+    INPUT_DELTA,
+    INPUT_DONE,
     ITEM_ADDED,
     ITEM_DONE,
     LAST,
@@ -92,6 +104,11 @@ class ResponsesEncoder:
         """Parts that this protocol can not say; their deltas are passed over."""
         self._held: dict[int, str] = {}
         """Proofs that came after the text or tool call they belong to had begun."""
+        self._places = places_of_calls(request)
+        self._named: dict[int, JsonObject] = {}
+        """Of calls of tools inside a namespace: what their items say instead of one name."""
+        self._inputs: dict[int, list[str]] = {}
+        """Of calls of custom tools: the arguments so far. The text in them can be said when they are complete."""
         self._other_choices: set[int] = set()
         self._over = False
 
@@ -118,7 +135,7 @@ class ResponsesEncoder:
         """The short way for a few more words; None where more than the delta itself has to be said."""
         script = self._script
         progress = script.parts.get(event.index)
-        if progress is None or not progress.delta or event.choice:
+        if progress is None or not progress.delta or event.choice or event.index in self._inputs:
             return None
         payload = script.delta(progress, event.text)
         name: object = progress.delta
@@ -167,6 +184,8 @@ class ResponsesEncoder:
                 self._part_start(event)
             case TextDelta():
                 self._text(event)
+            case ArgumentsDelta() if event.index in self._inputs:
+                self._inputs[event.index].append(event.text)
             case ArgumentsDelta():
                 frame = self._delta(event)
                 if frame is not None:
@@ -271,12 +290,21 @@ class ResponsesEncoder:
             self._losses.add(path, "dropped", "content", "a tool that the other provider ran")
             return
         self._proof_before(part.proof, path)
-        native = ours(part.extra) is not None
-        if not native:
-            self._losses.drop_extra(part.extra, path)
         named = msgspec.structs.replace(part, id=part.id or self._id("call"), arguments="", proof=None)
-        made: JsonObject = {} if native else {"item": {"id": self._id("fc")}}
-        self._emit(ITEM_ADDED, [PartStart(index=index, part=named)], made)
+        made: JsonObject = {}
+        if ours(part.extra) is None:
+            self._losses.drop_extra(part.extra, path)
+            place = self._places.get(part.name, {})
+            item = foreign_call_item(named, place, "in_progress")
+            made["id"] = self._id(id_prefix(item))
+            if is_custom(place):
+                self._inputs[index] = [part.arguments]
+                opaque = Opaque(origin=LANGUAGE, value={**made, **item})
+                self._emit(ITEM_ADDED, [PartStart(index=index, part=opaque)])
+                return
+            if place:
+                self._named[index] = {name: item[name] for name in ("name", "namespace")}
+        self._emit(ITEM_ADDED, [PartStart(index=index, part=named)], {"item": {**made, **self._named.get(index, {})}})
         if part.arguments:
             self._foreign(ArgumentsDelta(index=index, text=part.arguments))
 
@@ -321,7 +349,7 @@ class ResponsesEncoder:
             before = progress.proof
             value = sayable if before is None else before.value + sayable
             progress.proof = Proof(origin=event.proof.origin, value=value)
-        elif isinstance(progress.part, Text | ToolCall):
+        elif isinstance(progress.part, Text | ToolCall) or event.index in self._inputs:
             self._held[event.index] = self._held.get(event.index, "") + sayable
         else:
             self._losses.add(f"{path}.proof", "dropped", "behaviour", "no place for a proof here")
@@ -359,6 +387,8 @@ class ResponsesEncoder:
                 self._emit(ITEM_DONE, [PartEnd(index=event.index)])
             case ToolCall():
                 self._end_call(progress, here)
+            case Opaque() as part if event.index in self._inputs:
+                self._end_custom_call(progress, part, event.part, here)
             case _:
                 self._emit(ITEM_DONE, [PartEnd(index=event.index)])
 
@@ -384,9 +414,20 @@ class ResponsesEncoder:
         call = progress.part
         if isinstance(call, ToolCall) and not progress.text() and ours(call.extra) is None:
             progress.replace(completed_call(call, call.id))
-        name = call.name if isinstance(call, ToolCall) else ""
+        named = self._named.get(progress.index, {})
+        name = named.get("name", call.name if isinstance(call, ToolCall) else "")
         self._emit(ARGUMENTS_DONE, more={**here, "name": name})
-        self._emit(ITEM_DONE, [PartEnd(index=progress.index)])
+        self._emit(ITEM_DONE, [PartEnd(index=progress.index)], {"item": named})
+        self._held_proof(progress)
+
+    def _end_custom_call(self, progress: Progress, part: Opaque, final: Part | None, here: JsonObject) -> None:
+        arguments = "".join(self._inputs.pop(progress.index))
+        text = text_of(final.arguments if isinstance(final, ToolCall) else arguments)
+        if text:
+            self._emit(INPUT_DELTA, more={**here, "delta": text})
+        self._emit(INPUT_DONE, more={**here, INPUT: text})
+        done = Opaque(origin=LANGUAGE, value={**part.value, "status": "completed", INPUT: text})
+        self._emit(ITEM_DONE, [PartEnd(index=progress.index, part=done)])
         self._held_proof(progress)
 
     def _held_proof(self, progress: Progress) -> None:

@@ -33,9 +33,9 @@ from freehold.ir import (
     ToolResult,
     write_json,
 )
+from freehold.protocols.openai_responses.calls import call_item, read_call
 from freehold.protocols.openai_responses.content import Content, read_content, write_content
 from freehold.protocols.openai_responses.items import (
-    call_item,
     opens_item,
     read_item,
     read_message,
@@ -43,14 +43,17 @@ from freehold.protocols.openai_responses.items import (
     runs,
     write_message,
 )
-from freehold.protocols.openai_responses.language import LANGUAGE, NAME, carry, keep, ours, usable
+from freehold.protocols.openai_responses.language import LANGUAGE, NAME, OFFERED, carry, keep, ours, usable
 from freehold.protocols.openai_responses.residual import residual
+from freehold.protocols.openai_responses.tools import ITEM, Written
 
 SAME_FILES: Final = frozenset({NAME, "openai-chat", "azure-openai"})
 """Languages whose file ids mean the same files."""
 
 MAX_CALL_ID: Final = 64
 """Longest `call_id` that the API takes, in characters."""
+
+_OUTPUTS: Final = frozenset({"function_call_output", "custom_tool_call_output"})
 
 _ROLES: dict[JsonValue, Role] = {
     "system": "system",
@@ -62,8 +65,13 @@ _ROLES: dict[JsonValue, Role] = {
 # --- Reading ---------------------------------------------------------------------------------------------------------
 
 
-def read_input(fields: Fields) -> tuple[Message, ...]:
-    """The messages of a request body. Raises CallerError."""
+Offers = list[list[JsonObject]]
+"""The tools of each item that offers some, in the order of the items."""
+
+
+def read_input(fields: Fields) -> tuple[tuple[Message, ...], Offers]:
+    """The messages of a request body, and the tools that are offered among them. Raises CallerError."""
+    offers: Offers = []
     messages: list[Message] = []
     instructions = fields.take_str("instructions")
     if instructions is not None:
@@ -73,29 +81,47 @@ def read_input(fields: Fields) -> tuple[Message, ...]:
         case str(text):
             messages.append(Message(role="user", parts=(Text(text=text),)))
         case list(items) if items:
-            messages.extend(_read_items(items, fields))
+            messages.extend(_read_items(items, fields, offers))
         case None | []:
-            return tuple(messages)
+            return tuple(messages), offers
         case _:
             fields.fail("must be a string or a list of items", "input")
     fields.take("input")
-    return tuple(messages)
+    return tuple(messages), offers
 
 
-def _read_items(items: list[JsonValue], fields: Fields) -> list[Message]:
+def _read_items(items: list[JsonValue], fields: Fields, offers: Offers) -> list[Message]:
     messages: list[Message] = []
     for index, item in enumerate(items):
         if not isinstance(item, dict):
             fields.fail("must be an object", f"input[{index}]")
-        messages.append(read_input_item(item))
+        offered = _offered(item)
+        if offered is None:
+            messages.append(_read_item(item))
+            continue
+        # What is offered joins the request's tools; a part without it keeps the item's place.
+        around = {name: value for name, value in item.items() if name != "tools"}
+        kept = Opaque(origin=LANGUAGE, value={OFFERED: around, ITEM: len(offers)})
+        messages.append(Message(role="developer", parts=(kept,)))
+        offers.append(offered)
     return messages
 
 
-def read_input_item(item: JsonObject) -> Message:
+def _offered(item: JsonObject) -> list[JsonObject] | None:
+    """The tools that an item offers; None for any other item."""
+    match item:
+        case {"type": "additional_tools", "tools": list(tools)}:
+            offered = [tool for tool in tools if isinstance(tool, dict)]
+            return offered if len(offered) == len(tools) else None
+        case _:
+            return None
+
+
+def _read_item(item: JsonObject) -> Message:
     """One item of the input as a message; what only this protocol understands becomes an opaque part."""
     message: Message | None = None
     match item:
-        case {"type": "function_call_output", "call_id": str(call), "output": str() | list()} if call:
+        case {"type": str(kind), "call_id": str(call), "output": str() | list()} if call and kind in _OUTPUTS:
             message = _read_output(item, call)
         case {"type": "message", "role": str(role), "content": content} if role in _ROLES:
             message = _read_message(item, _ROLES[role], content)
@@ -103,6 +129,8 @@ def read_input_item(item: JsonObject) -> Message:
             message = _read_message(item, _ROLES[role], content)
         case {"type": "reasoning" | "function_call"}:
             message = Message(role="assistant", parts=read_item(item))
+        case {"type": "custom_tool_call"} if (made := read_call(item, "completed")) is not None:
+            message = Message(role="assistant", parts=(made,))
         case _:
             pass
     if message is not None:
@@ -170,9 +198,10 @@ def _read_output(item: JsonObject, call: str) -> Message | None:
 class InputWriter:
     """Writes messages as `instructions` and `input`, noting what can not be said."""
 
-    def __init__(self, origin: str, losses: Losses) -> None:
-        """`origin` is the language that the messages come from."""
+    def __init__(self, origin: str, losses: Losses, offered: Written) -> None:
+        """`origin` is the language that the messages come from, `offered` what the items with tools offer."""
         self.losses = losses
+        self._offered = offered
         self._same_files = origin in SAME_FILES
         self._items: list[JsonValue] = []
         self._unnamed: deque[tuple[str, str]] = deque()
@@ -365,10 +394,14 @@ class InputWriter:
         self._items.append(carry(call_item(call), call.extra, self.losses, path))
 
     def _opaque(self, part: Opaque, path: str) -> None:
-        if part.origin is LANGUAGE:
-            self._items.append(part.value)
-        else:
+        if part.origin is not LANGUAGE:
             self.losses.drop_opaque(part, path)
+            return
+        around, number = part.value.get(OFFERED), part.value.get(ITEM)
+        if isinstance(around, dict) and isinstance(number, int):
+            self._items.append({**around, "tools": [*self._offered.get(number, ())]})
+        else:
+            self._items.append(part.value)
 
 
 def _fitting(call: str) -> str:

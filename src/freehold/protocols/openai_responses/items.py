@@ -26,8 +26,8 @@ from freehold.ir import (
     Reasoning,
     Refusal,
     Text,
-    ToolCall,
 )
+from freehold.protocols.openai_responses.calls import read_call
 from freehold.protocols.openai_responses.content import Said, read_content, write_said
 from freehold.protocols.openai_responses.language import LANGUAGE, NAME, carry, keep, ours, usable
 from freehold.protocols.openai_responses.residual import residual, restore
@@ -48,9 +48,8 @@ def read_item(item: JsonObject, status: str = "completed") -> tuple[Part, ...]:
             return (Opaque(origin=LANGUAGE, value=item),) if said is None else said
         case {"type": "reasoning"}:
             return (_read_reasoning(item),)
-        case {"type": "function_call", "call_id": str(call), "name": str(name), "arguments": str(arguments)} if call:
-            bare = ToolCall(id=call, name=name, arguments=arguments)
-            return (msgspec.structs.replace(bare, extra=Extra(LANGUAGE, residual(item, call_item(bare, status)))),)
+        case {"type": "function_call"} if (call := read_call(item, status)) is not None:
+            return (call,)
         case _:
             return (Opaque(origin=LANGUAGE, value=item),)
 
@@ -113,17 +112,6 @@ def segments_extra(field: str, lengths: list[int], text: str) -> JsonObject:
 
 
 # --- Writing ---------------------------------------------------------------------------------------------------------
-
-
-def call_item(call: ToolCall, status: str = "completed") -> JsonObject:
-    """A function call as this protocol writes it by itself."""
-    return {
-        "type": "function_call",
-        "status": status,
-        "arguments": call.arguments,
-        "call_id": call.id,
-        "name": call.name,
-    }
 
 
 def message_item(content: Iterable[JsonObject], status: str = "completed") -> JsonObject:

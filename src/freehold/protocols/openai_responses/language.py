@@ -10,9 +10,15 @@ from freehold.protocols.openai_responses.residual import WITHOUT, restore
 
 NAME: Final = "openai-responses"
 
+PLACE: Final = "(place)"
+"""Beside a tool, or a call of one: where it stands, which others can not say. No wire field is called that."""
+
+OFFERED: Final = "(offered)"
+"""In place of an item that offers tools: the item without them."""
+
 _BOOKKEEPING = (
     # our own notes
-    WITHOUT, "echo", "item", "segments", "instructions",
+    WITHOUT, PLACE, OFFERED, "echo", "item", "segments", "instructions",
     # items and parts
     "type", "object", "id", "status", "phase", "role", "content", "summary", "created_by", "item_id", "output_index",
     "agent", "caller", "name", "description", "parameters",
@@ -78,12 +84,22 @@ def keep(left: JsonObject) -> Extra | None:
     return Extra(LANGUAGE, left) if left else None
 
 
+def place_in(extra: Extra | None) -> JsonObject:
+    """Where a tool or a call stands; empty where its name says all."""
+    fields = ours(extra)
+    place = None if fields is None else fields.get(PLACE)
+    return place if isinstance(place, dict) else {}
+
+
 def carry(written: JsonObject, extra: Extra | None, losses: Losses, path: str) -> JsonObject:
     """`written` with our own extras put back; another language's are noted as lost."""
     if extra is None:
         return written
     if extra.origin is LANGUAGE:
-        return restore(written, extra.fields)
+        fields = extra.fields
+        if PLACE in fields:
+            fields = {name: value for name, value in fields.items() if name != PLACE}
+        return restore(written, fields)
     losses.drop_extra(extra, path)
     return written
 

@@ -7,7 +7,6 @@ from typing import Final, Literal, cast
 import msgspec
 
 from freehold.ir import (
-    CachePoint,
     Count,
     Extra,
     Fields,
@@ -15,11 +14,9 @@ from freehold.ir import (
     JsonObject,
     JsonValue,
     Losses,
-    Opaque,
     OutputFormat,
     ReasoningOptions,
     Request,
-    Tool,
     ToolChoice,
     parse_object,
     write_json,
@@ -28,6 +25,7 @@ from freehold.protocols.codec import Encoded, Headers, Unsupported, WireRequest
 from freehold.protocols.openai_responses.input import InputWriter, read_input
 from freehold.protocols.openai_responses.language import LANGUAGE, NAME, carry, keep, ours
 from freehold.protocols.openai_responses.residual import residual
+from freehold.protocols.openai_responses.tools import read_tools, write_tools
 
 PATH: Final = "/v1/responses"
 _COUNT: Final = "/input_tokens"
@@ -61,14 +59,15 @@ def decode_request(wire: WireRequest) -> Request:
 def read_generate(body: JsonObject, headers: Headers = ()) -> Generate:
     """A request body. Raises CallerError."""
     fields = Fields(body, LANGUAGE)
+    messages, offers = read_input(fields)
     kept: JsonObject = {name: value for name, value in headers if name in HEADERS}
     return Generate(
         origin=NAME,
         # A prompt kept at the provider may name the model; an empty name rides along.
         model=(fields.take_str("model") or "") if fields.peek("model") else "",
-        messages=read_input(fields),
+        messages=messages,
         stream=fields.take_constant("stream", value=True),
-        tools=_read_tools(fields),
+        tools=read_tools(_offered(fields), offers),
         tool_choice=_read_tool_choice(fields),
         parallel_tools=fields.take_bool("parallel_tool_calls"),
         max_output_tokens=fields.take_int("max_output_tokens"),
@@ -82,32 +81,17 @@ def read_generate(body: JsonObject, headers: Headers = ()) -> Generate:
     )
 
 
-def _read_tools(fields: Fields) -> tuple[Tool | Opaque, ...]:
-    tools: list[Tool | Opaque] = []
+def _offered(fields: Fields) -> list[JsonObject]:
     offered = fields.peek("tools")
     if not isinstance(offered, list) or not offered:
-        return ()
+        return []
+    tools: list[JsonObject] = []
     for index, tool in enumerate(offered):
         if not isinstance(tool, dict):
             fields.fail("must be an object", f"tools[{index}]")
-        tools.append(_read_tool(tool))
+        tools.append(tool)
     fields.take("tools")
-    return tuple(tools)
-
-
-def _read_tool(wire: JsonObject) -> Tool | Opaque:
-    match wire:
-        case {"type": "function", "name": str(name)}:
-            fields = Fields(wire, LANGUAGE)
-            bare = Tool(
-                name=name,
-                description=fields.take_str("description"),
-                parameters=fields.take_object("parameters"),
-                strict=fields.take_bool("strict"),
-            )
-            return msgspec.structs.replace(bare, extra=Extra(LANGUAGE, residual(wire, _tool(bare))))
-        case _:
-            return Opaque(origin=LANGUAGE, value=wire)
+    return tools
 
 
 def _read_tool_choice(fields: Fields) -> ToolChoice | None:
@@ -121,10 +105,10 @@ def _tool_choice_of(value: JsonValue) -> ToolChoice | None:
     match value:
         case "auto" | "none" | "required":
             return ToolChoice(mode=value)
-        case {"type": "function", "name": str(name)}:
+        case {"type": "function" | "custom", "name": str(name)}:
             bare = ToolChoice(mode="required", names=(name,))
         case {"type": "allowed_tools", "mode": "auto" | "required" as mode, "tools": list(tools)}:
-            names = [tool["name"] for tool in tools if isinstance(tool, dict) and tool == _function_named(tool)]
+            names = [tool["name"] for tool in tools if isinstance(tool, dict) and _names_alone(tool)]
             if len(names) != len(tools) or not names:
                 return None
             mark = Extra(LANGUAGE, {})
@@ -137,9 +121,13 @@ def _tool_choice_of(value: JsonValue) -> ToolChoice | None:
     return msgspec.structs.replace(bare, extra=Extra(LANGUAGE, left))
 
 
-def _function_named(tool: JsonObject) -> JsonObject | None:
-    name = tool.get("name")
-    return {"type": "function", "name": name} if isinstance(name, str) else None
+def _names_alone(tool: JsonObject) -> bool:
+    """Whether it names a function or a custom tool and says nothing else."""
+    match tool:
+        case {"type": "function" | "custom", "name": str(), **more}:
+            return not more
+        case _:
+            return False
 
 
 def _read_output_format(fields: Fields) -> OutputFormat | None:
@@ -251,9 +239,10 @@ def write_generate(request: Generate, losses: Losses) -> JsonObject:
     body: JsonObject = {}
     if request.model:
         body["model"] = request.model
-    InputWriter(request.origin, losses).write(request.messages, body)
-    if request.tools:
-        _write_tools(request, body, losses)
+    offered = write_tools(request.tools, losses)
+    InputWriter(request.origin, losses, offered).write(request.messages, body)
+    if offered[None]:
+        body["tools"] = offered[None]
     if request.tool_choice is not None:
         _choose_tools(request, request.tool_choice, body, losses)
     _put(body, "parallel_tool_calls", request.parallel_tools)
@@ -313,41 +302,6 @@ def _drop_unsayable(request: Generate, losses: Losses) -> None:
     for name, value in unsayable:
         if value is not None:
             losses.add(name, "dropped", "behaviour", f"{NAME} has no such parameter")
-
-
-def _write_tools(request: Generate, body: JsonObject, losses: Losses) -> None:
-    tools: list[JsonValue] = []
-    for index, tool in enumerate(request.tools):
-        path = f"tools[{index}]"
-        match tool:
-            case Tool():
-                tools.append(_write_tool(tool, losses, path))
-            case CachePoint():
-                losses.add(path, "dropped", "behaviour", "the provider decides what to cache")
-            case Opaque() if tool.origin is LANGUAGE:
-                tools.append(tool.value)
-            case Opaque():
-                losses.drop_opaque(tool, path, default="behaviour")
-    if tools:
-        body["tools"] = tools
-
-
-def _tool(tool: Tool) -> JsonObject:
-    """A function with what was said about it."""
-    written: JsonObject = {"type": "function", "name": tool.name}
-    _put(written, "description", tool.description)
-    _put(written, "parameters", tool.parameters)
-    _put(written, "strict", tool.strict)
-    return written
-
-
-def _write_tool(tool: Tool, losses: Losses, path: str) -> JsonObject:
-    written = _tool(tool)
-    if ours(tool.extra) is None:
-        # Left out, `strict` means true here and false everywhere else; and parameters are required.
-        written.setdefault("parameters", {"type": "object", "properties": {}})
-        written.setdefault("strict", False)
-    return carry(written, tool.extra, losses, path)
 
 
 def _tool_choice(choice: ToolChoice) -> JsonObject:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, cast
 
 import msgspec
@@ -36,18 +37,19 @@ from freehold.ir import (
 )
 from freehold.ir.fold import raise_failure
 from freehold.protocols.codec import Encoded, Stamp, Unsupported, WireResponse, garbled
+from freehold.protocols.openai_responses.calls import call_item
 from freehold.protocols.openai_responses.errors import failure_in
 from freehold.protocols.openai_responses.items import (
-    call_item,
     opens_item,
     read_item,
     reasoning_item,
     runs,
     write_message,
 )
-from freehold.protocols.openai_responses.language import LANGUAGE, NAME, carry, keep, ours, usable
+from freehold.protocols.openai_responses.language import LANGUAGE, NAME, PLACE, carry, keep, ours, usable
 from freehold.protocols.openai_responses.request import write_generate
 from freehold.protocols.openai_responses.residual import residual, restore
+from freehold.protocols.openai_responses.tools import places_of_calls
 
 _COUNTED: Final = "response.input_tokens"
 
@@ -270,7 +272,7 @@ def write_response(response: Response, stamp: Stamp, request: Request | None, lo
     for index in range(1, len(response.choices)):
         losses.add(f"choices[{index}]", "dropped", "content", f"{NAME} has one answer")
     losses.drop_extra(None if ours(choice.extra) is not None else choice.extra, "choices[0]")
-    output = write_output(choice.parts, stamp, losses, "choices[0]")
+    output = write_output(choice.parts, stamp, losses, "choices[0]", places_of_calls(request))
     drop_finish(choice.finish, losses)
     return finished_object(started(response, stamp, request, losses), choice.finish, output, losses)
 
@@ -324,7 +326,7 @@ def echo_of(request: Request | None) -> JsonObject:
     """What a response repeats of the request it answers; the defaults are what the API repeats for silence."""
     body = write_generate(request, Losses()) if isinstance(request, Generate) else {}
     tools: list[JsonValue] = [
-        {"strict": False, "parameters": None, **tool}
+        {"strict": False, "parameters": None, **tool} if tool.get("type") == "function" else tool
         for tool in cast("list[JsonObject]", body.get("tools", []))
     ]  # fmt: skip
     text, reasoning = body.get("text"), body.get("reasoning")
@@ -355,8 +357,10 @@ def echo_of(request: Request | None) -> JsonObject:
     return echo
 
 
-def write_output(parts: tuple[Part, ...], stamp: Stamp, losses: Losses, path: str) -> list[JsonObject]:
-    """The items of an answer. Parts of another language get ids from the stamp."""
+def write_output(
+    parts: tuple[Part, ...], stamp: Stamp, losses: Losses, path: str, places: Mapping[str, JsonObject]
+) -> list[JsonObject]:
+    """The items of an answer. Parts of another language get ids from the stamp, and their calls the tools' places."""
     output: list[JsonObject] = []
     for run in runs(map(said, parts)):
         index, part = run[0]
@@ -371,7 +375,9 @@ def write_output(parts: tuple[Part, ...], stamp: Stamp, losses: Losses, path: st
             case Reasoning():
                 output.append(_with_id(reasoning_item(part, losses, where), part.extra, f"rs_{stamp.id}_{len(output)}"))
             case ToolCall():
-                output.extend(_write_call(part, stamp, len(output), losses, where))
+                output.extend(
+                    _write_call(part, stamp, len(output), places.get(part.name, {}), losses=losses, path=where)
+                )
             case Opaque() if part.origin is LANGUAGE:
                 output.append(part.value)
             case Opaque():
@@ -399,7 +405,9 @@ def _write_proofs(run: list[tuple[int, Part]], stamp: Stamp, at: int, losses: Lo
     return [proof_item(proof, f"rs_{stamp.id}_{at + more}") for more, proof in enumerate(sealed)]
 
 
-def _write_call(call: ToolCall, stamp: Stamp, at: int, losses: Losses, path: str) -> list[JsonObject]:
+def _write_call(
+    call: ToolCall, stamp: Stamp, at: int, place: JsonObject, *, losses: Losses, path: str
+) -> list[JsonObject]:
     if call.hosted:
         losses.add(path, "dropped", "content", "a tool that the other provider ran")
         return []
@@ -408,8 +416,21 @@ def _write_call(call: ToolCall, stamp: Stamp, at: int, losses: Losses, path: str
     if sealed is not None:
         written.append(proof_item(sealed, f"rs_{stamp.id}_{at}"))
     complete = completed_call(call, f"call_{stamp.id}_{at}")
-    item = carry(call_item(complete), call.extra, losses, path)
-    return [*written, _with_id(item, call.extra, f"fc_{stamp.id}_{at + len(written)}")]
+    if ours(call.extra) is not None:
+        return [*written, carry(call_item(complete), call.extra, losses, path)]
+    losses.drop_extra(call.extra, path)
+    item = foreign_call_item(complete, place)
+    return [*written, {"id": f"{id_prefix(item)}_{stamp.id}_{at + len(written)}", **item}]
+
+
+def foreign_call_item(call: ToolCall, place: JsonObject, status: str = "completed") -> JsonObject:
+    """Another language's call of a tool that stands in this place."""
+    return call_item(msgspec.structs.replace(call, extra=Extra(LANGUAGE, {PLACE: place})), status)
+
+
+def id_prefix(item: JsonObject) -> str:
+    """How ids of such calls begin."""
+    return "ctc" if item["type"] == "custom_tool_call" else "fc"
 
 
 def completed_call(call: ToolCall, made: str) -> ToolCall:

@@ -43,10 +43,10 @@ from freehold.ir import (
     UsageDelta,
 )
 from freehold.ir.fold import merge_extra, merge_usage
+from freehold.protocols.openai_responses.calls import call_item
 from freehold.protocols.openai_responses.content import write_said
 from freehold.protocols.openai_responses.errors import error_event, failed_error
 from freehold.protocols.openai_responses.items import (
-    call_item,
     content_extra,
     item_fields,
     message_item,
@@ -76,6 +76,8 @@ REFUSAL_DELTA: Final = "response.refusal.delta"
 REFUSAL_DONE: Final = "response.refusal.done"
 ARGUMENTS_DELTA: Final = "response.function_call_arguments.delta"
 ARGUMENTS_DONE: Final = "response.function_call_arguments.done"
+INPUT_DELTA: Final = "response.custom_tool_call_input.delta"
+INPUT_DONE: Final = "response.custom_tool_call_input.done"
 SUMMARY_ADDED: Final = "response.reasoning_summary_part.added"
 SUMMARY_DELTA: Final = "response.reasoning_summary_text.delta"
 SUMMARY_TEXT_DONE: Final = "response.reasoning_summary_text.done"
