@@ -8,8 +8,8 @@ import httpx
 import pytest
 from google.genai import errors
 
-from freehold.errors import ErrorKind
-from freehold.ir import Failure
+from freehold.errors import STATUS_OF_KIND, ErrorKind
+from freehold.ir import ErrorEnd, Failure
 from freehold.protocols.codec import Stamp, WireResponse
 from freehold.protocols.gemini_generate import CODEC
 
@@ -83,14 +83,46 @@ def test_other_shapes(body: bytes, message: str) -> None:
     assert (failure.kind, failure.message, failure.retry_after) == ("unavailable", message, 2.0)
 
 
-@pytest.mark.parametrize("kind", ["invalid_request", "authentication", "rate_limit", "quota", "internal", "overloaded"])
-def test_googles_client_raises_its_own_classes(kind: ErrorKind) -> None:
-    status = {"invalid_request": 400, "authentication": 401, "internal": 500, "overloaded": 529}.get(kind, 429)
-    written = CODEC.encode_error(
-        Failure(origin="freehold", status=status, kind=kind, message="No.", code="no_budget"), STAMP
-    )
+STATUSES = {
+    "invalid_request": (400, "INVALID_ARGUMENT"),
+    "authentication": (401, "UNAUTHENTICATED"),
+    "billing": (400, "FAILED_PRECONDITION"),
+    "permission": (403, "PERMISSION_DENIED"),
+    "not_found": (404, "NOT_FOUND"),
+    "conflict": (409, "ABORTED"),
+    "too_large": (400, "INVALID_ARGUMENT"),
+    "rate_limit": (429, "RESOURCE_EXHAUSTED"),
+    "quota": (429, "RESOURCE_EXHAUSTED"),
+    "internal": (500, "INTERNAL"),
+    "unsupported": (501, "UNIMPLEMENTED"),
+    "bad_gateway": (503, "UNAVAILABLE"),
+    "unavailable": (503, "UNAVAILABLE"),
+    "timeout": (504, "DEADLINE_EXCEEDED"),
+    "overloaded": (503, "UNAVAILABLE"),
+    "content_refused": (400, "INVALID_ARGUMENT"),
+}
+"""What Google says of each kind, after google/rpc/code.proto."""
+
+
+@pytest.mark.parametrize("kind", STATUS_OF_KIND)
+def test_googles_client_reads_only_statuses_of_google(kind: ErrorKind) -> None:
+    failure = Failure(origin="freehold", status=STATUS_OF_KIND[kind], kind=kind, message="No.", code="no_budget")
+    written = CODEC.encode_error(failure, STAMP)
+    status, word = STATUSES[kind]
+    assert written.status == status
     response = httpx.Response(written.status, content=written.body, headers=dict(written.headers))
-    expected = errors.ClientError if status < 500 else errors.ServerError
-    with pytest.raises(expected) as raised:
+    with pytest.raises(errors.ClientError if status < 500 else errors.ServerError) as raised:
         errors.APIError.raise_for_response(response)
-    assert (raised.value.code, raised.value.message) == (status, "No.")
+    assert (raised.value.code, raised.value.status, raised.value.message) == (status, word, "No.")
+
+
+def test_an_error_within_a_stream_has_a_status_of_google_too() -> None:
+    failure = Failure(origin="anthropic-messages", status=529, kind="overloaded", message="Overloaded")
+    frames = CODEC.encoder(STAMP).feed([ErrorEnd(failure=failure)])
+    assert [json.loads(frame.data)["error"]["code"] for frame in frames] == [503]
+
+
+def test_a_status_of_googles_own_stays() -> None:
+    body = {"error": {"code": 499, "message": "Cancelled.", "status": "CANCELLED"}}
+    failure = CODEC.decode_error(WireResponse(status=499, body=json.dumps(body).encode()))
+    assert CODEC.encode_error(failure, STAMP).status == 499

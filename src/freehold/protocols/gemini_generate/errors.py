@@ -6,6 +6,8 @@ import math
 import re
 from typing import cast
 
+import msgspec
+
 from freehold.errors import STATUS_OF_KIND, CallerError, ErrorKind, kind_of_status
 from freehold.ir import Extra, Failure, JsonObject, JsonValue, parse_json, write_json
 from freehold.protocols.codec import Headers, Stamp, WireResponse
@@ -33,7 +35,7 @@ KIND_OF_STATUS: dict[str, ErrorKind] = {
 }
 """Google's status words (google.rpc.Code)."""
 
-_STATUS_OF_KIND: dict[ErrorKind, str] = {
+_STATUS_OF_KIND: dict[str, str] = {
     "invalid_request": "INVALID_ARGUMENT",
     "authentication": "UNAUTHENTICATED",
     "billing": "FAILED_PRECONDITION",
@@ -51,6 +53,22 @@ _STATUS_OF_KIND: dict[ErrorKind, str] = {
     "overloaded": "UNAVAILABLE",
     "content_refused": "INVALID_ARGUMENT",
 }
+
+_HTTP_OF_STATUS: dict[str, int] = {
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "ABORTED": 409,
+    "RESOURCE_EXHAUSTED": 429,
+    "INTERNAL": 500,
+    "UNKNOWN": 500,
+    "UNIMPLEMENTED": 501,
+    "UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
+}
+"""The HTTP status of each word that is written here (google/rpc/code.proto); Google's clients know no others."""
 
 _KIND_OF_REASON: dict[str, ErrorKind] = {
     # A wrong key is a 400 with INVALID_ARGUMENT.
@@ -180,14 +198,21 @@ def _request_id(headers: dict[str, str]) -> str | None:
 # --- Writing ---------------------------------------------------------------------------------------------------------
 
 
+def _said(failure: Failure) -> Failure:
+    """An error of another origin under the status and the word that Google has for it."""
+    if failure.extra is not None and is_ours(failure.extra):
+        return failure
+    word = _STATUS_OF_KIND.get(failure.kind, "UNKNOWN")
+    return msgspec.structs.replace(failure, type=word, status=_HTTP_OF_STATUS[word])
+
+
 def error_body(failure: Failure) -> JsonObject:
     """The JSON of an error, in an answer or in a stream."""
+    failure = _said(failure)
     native = failure.extra is not None and is_ours(failure.extra)
     error: JsonObject = {"code": failure.status, "message": failure.message}
-    if failure.type is not None and native:
+    if failure.type is not None:
         error["status"] = failure.type
-    elif not native:
-        error["status"] = next((word for kind, word in _STATUS_OF_KIND.items() if kind == failure.kind), "UNKNOWN")
     body: JsonObject = {"error": error}
     if failure.extra is not None and native:
         left = failure.extra.fields.get("error")
@@ -217,7 +242,7 @@ def encode_error(failure: Failure, stamp: Stamp) -> WireResponse:
     headers: Headers = (("content-type", "application/json"), ("x-goog-request-id", stamp.id))
     if failure.retry_after is not None:
         headers = (*headers, ("retry-after", str(math.ceil(failure.retry_after))))
-    return WireResponse(status=failure.status, body=write_json(body), headers=headers)
+    return WireResponse(status=_said(failure).status, body=write_json(body), headers=headers)
 
 
 def stream_failure(problem: str, code: str) -> Failure:
