@@ -20,6 +20,7 @@ from freehold.ir import (
     Generate,
     Inline,
     JsonObject,
+    JsonValue,
     Media,
     Message,
     PartEnd,
@@ -36,7 +37,7 @@ from freehold.ir import (
     Usage,
     UsageDelta,
 )
-from freehold.protocols.codec import Frame, Stamp, Unsupported, WireRequest, WireResponse
+from freehold.protocols.codec import Dialect, Frame, Stamp, Unsupported, WireRequest, WireResponse
 from freehold.protocols.registry import ANTHROPIC_MESSAGES, BEDROCK_INVOKE
 from tests.protocols.bedrock_converse.service_model import streamed
 
@@ -270,6 +271,42 @@ def test_betas_that_bedrock_knows_move_into_the_body() -> None:
     )
     assert {"model", "stream"} & set(body) == set()
     assert [loss.path for loss in encoded.losses] == ["headers.anthropic-beta"]
+
+
+def test_betas_in_bedrocks_body_are_anthropics_header() -> None:
+    betas: list[JsonValue] = ["interleaved-thinking-2025-05-14", "context-1m-2025-08-07"]
+    body: JsonObject = {"anthropic_version": "bedrock-2023-05-31", "anthropic_beta": betas, "max_tokens": 9}
+    header = ("anthropic-beta", "claude-code-20250219, context-1m-2025-08-07")
+    for given, expected in (
+        ((), "interleaved-thinking-2025-05-14,context-1m-2025-08-07"),
+        ((header,), "claude-code-20250219, context-1m-2025-08-07,interleaved-thinking-2025-05-14"),
+    ):
+        request = ask(CLAUDE, {**body, "messages": []}, *given)
+        encoded = ANTHROPIC_MESSAGES.encode_request(request)
+        assert dict(encoded.value.headers)["anthropic-beta"] == expected
+        assert "anthropic_beta" not in json.loads(encoded.value.body)
+        assert encoded.losses == ()
+
+
+def test_betas_in_vertex_ais_body_move_to_the_other_hosts_of_claude() -> None:
+    wire = WireRequest(
+        path=f"/v1/projects/p/locations/l/publishers/anthropic/models/{CLAUDE}:rawPredict",
+        body=json.dumps(
+            {
+                "anthropic_version": "vertex-2023-10-16",
+                "anthropic_beta": ["context-1m-2025-08-07"],
+                "max_tokens": 9,
+                "messages": [],
+            }
+        ).encode(),
+    )
+    request = ANTHROPIC_MESSAGES.decode_request(wire)
+    assert json.loads(BEDROCK_INVOKE.encode_request(request).value.body)["anthropic_beta"] == ["context-1m-2025-08-07"]
+    again = ANTHROPIC_MESSAGES.encode_request(request)
+    assert json.loads(again.value.body)["anthropic_beta"] == ["context-1m-2025-08-07"]
+    assert "anthropic-beta" not in dict(again.value.headers)
+    first_party = ANTHROPIC_MESSAGES.encode_request(request, Dialect(provider="anthropic"))
+    assert dict(first_party.value.headers)["anthropic-beta"] == "context-1m-2025-08-07"
 
 
 def test_novas_own_knobs_are_understood() -> None:

@@ -201,7 +201,7 @@ def streamed(calls: Iterable[tuple[str, str, list[str]]]) -> list[list[Event]]:
     batches: list[list[Event]] = [[ResponseStart(response=Response(origin="other", choices=()))]]
     for index, (call, name, pieces) in enumerate(calls):
         batches.append([PartStart(index=index, part=ToolCall(id=call, name=name, arguments=""))])
-        batches += [[ArgumentsDelta(index=index, text=piece)] for piece in pieces]
+        batches.extend([ArgumentsDelta(index=index, text=piece)] for piece in pieces)
         batches.append([PartEnd(index=index)])
     return [*batches, [ChoiceEnd(finish=Finish(kind="tool_calls"))], [ResponseEnd()]]
 

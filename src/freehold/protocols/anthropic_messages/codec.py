@@ -247,10 +247,24 @@ def _write_headers(request: Generate, *, vertex: bool) -> Headers:
         headers.append(("anthropic-version", version))
     elif not vertex:
         headers.append(("anthropic-version", VERSION))
-    beta = said.get("anthropic-beta")
+    beta = said.get("anthropic-beta") if vertex else _betas(request.headers)
     if isinstance(beta, str):
         headers.append(("anthropic-beta", beta))
     return tuple(headers)
+
+
+def _betas(headers: Extra | None) -> str | None:
+    """The betas as Anthropic reads them, from the header and from the list that a cloud has in its body."""
+    if headers is None:
+        return None
+    listed, header = headers.fields.get("anthropic_beta"), headers.fields.get("anthropic-beta")
+    said = [header] if isinstance(header, str) else []
+    known = {beta.strip() for line in said for beta in line.split(",")}
+    for beta in listed if isinstance(listed, list) else [listed]:
+        if isinstance(beta, str) and beta not in known:
+            known.add(beta)
+            said.append(beta)
+    return ",".join(said) if said else None
 
 
 def _vertex_place(request: Generate) -> str | None:

@@ -105,8 +105,11 @@ class Anthropic:
 
 
 def _betas(request: Generate, losses: Losses) -> list[JsonValue]:
-    said = None if request.headers is None else request.headers.fields.get("anthropic-beta")
-    wanted = [beta.strip() for beta in said.split(",")] if isinstance(said, str) else []
+    """Those of the header, and those that Vertex AI has in its body, too."""
+    fields = {} if request.headers is None else request.headers.fields
+    said, listed = fields.get("anthropic-beta"), fields.get("anthropic_beta")
+    found = [*(said.split(",") if isinstance(said, str) else ()), *(listed if isinstance(listed, list) else ())]
+    wanted = list(dict.fromkeys(beta.strip() for beta in found if isinstance(beta, str)))
     known: list[JsonValue] = [beta for beta in wanted if beta in BETAS]
     refused = [beta for beta in wanted if beta and beta not in BETAS]
     if refused:

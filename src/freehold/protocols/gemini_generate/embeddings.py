@@ -11,7 +11,7 @@ from typing import Literal, cast
 from freehold.errors import CallerError
 from freehold.ir import Embed, Embedding, Embeddings, Extra, JsonObject, JsonValue, Losses, Media, Opaque
 from freehold.protocols.codec import Dialect, Encoded, Unsupported, garbled
-from freehold.protocols.gemini_generate.language import LANGUAGE, NAME, REQUESTS, is_ours
+from freehold.protocols.gemini_generate.language import CUTS, LANGUAGE, NAME, REQUESTS, is_ours
 from freehold.protocols.gemini_generate.parts import PartWriter
 from freehold.protocols.gemini_generate.usage import read_usage, write_usage
 from freehold.protocols.gemini_generate.wire import Node, repeat, restore
@@ -41,6 +41,9 @@ _OWN_PURPOSES = frozenset(
     }
 )
 
+_BETWEEN = "\n"
+"""Between the texts of one content, which have one vector together."""
+
 # --- Requests --------------------------------------------------------------------------------------------------------
 
 
@@ -64,19 +67,26 @@ def _read_single(body: JsonObject, model: str, headers: Extra | None) -> Embed:
 
 
 def _take_content(node: Node) -> str | Opaque:
-    """The text of a content, if it is one text; else the content whole."""
+    """The texts of a content as one; a content that holds anything else whole."""
     value = node.peek("content")
     if not isinstance(value, dict):
         return node.fail("must be an object", "content")
     node.take("content")
     child = Node(value, node.at("content"))
-    items = child.take_items("parts")
-    match items:
-        case [{"text": str(text), **others}] if not others:
-            node.keep("content", child)
-            return text
-        case _:
-            return Opaque(origin=LANGUAGE, value=value)
+    texts: list[str] = []
+    for item in child.take_items("parts") or ():
+        match item:
+            case {"text": str(text), **others} if not others:
+                texts.append(text)
+            case _:
+                texts.clear()
+                break
+    if not texts:
+        return Opaque(origin=LANGUAGE, value={"content": value})
+    if len(texts) > 1:
+        child.note(CUTS, [len(text) for text in texts])
+    node.keep("content", child)
+    return _BETWEEN.join(texts)
 
 
 def _read_batch(body: JsonObject, model: str, headers: Extra | None) -> Embed:
@@ -132,6 +142,7 @@ def write_embed(request: Embed, dialect: Dialect) -> tuple[Verb, Encoded[JsonObj
     if not batch:
         if native or not is_ours(request.extra):
             restore(request.extra, items[0], losses, "")
+            _cut(items[0])
         return "embedContent", Encoded(items[0], losses.done())
     ours = request.extra.fields if request.extra is not None and is_ours(request.extra) else {}
     said = ours.get("requests", ours.get(REQUESTS))
@@ -142,6 +153,7 @@ def write_embed(request: Embed, dialect: Dialect) -> tuple[Verb, Encoded[JsonObj
             continue
         item["model"] = rest.get("model", f"models/{request.model}")
         repeat(rest, item)
+        _cut(item)
     body: JsonObject = {"requests": cast("JsonValue", items)}
     if native and request.extra is not None:
         repeat({name: item for name, item in request.extra.fields.items() if name != "requests"}, body)
@@ -170,9 +182,27 @@ def _content(item: str | tuple[int, ...] | Media | Opaque, losses: Losses, path:
             wire = PartWriter(losses, native=False).part(item, path)
             return {"parts": [] if wire is None else [wire]}
         case Opaque() if item.origin is LANGUAGE:
-            return item.value
+            return cast("JsonObject", item.value["content"])
         case _:
             raise CallerError(f"{path} must be text: {NAME} does not embed token numbers", param=path)
+
+
+def _cut(item: JsonObject) -> None:
+    """Cut a text where it was joined, unless it was changed in between."""
+    content = item.get("content")
+    cuts = content.pop(CUTS, None) if isinstance(content, dict) else None
+    match content:
+        case {"parts": [{"text": str(text)}]} if isinstance(cuts, list):
+            pass
+        case _:
+            return
+    texts: list[str] = []
+    at = 0
+    for length in cast("list[int]", cuts):
+        texts.append(text[at : at + length])
+        at += length + len(_BETWEEN)
+    if _BETWEEN.join(texts) == text:
+        content["parts"] = [{"text": one} for one in texts]
 
 
 def _purpose(request: Embed, losses: Losses) -> str | None:

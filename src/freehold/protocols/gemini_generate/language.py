@@ -33,7 +33,10 @@ LISTED = "$listed"
 REQUESTS = "$requests"
 """Mark on a batch of embeddings: how each of its requests was written."""
 
-MARKS = (SNAKE, SINGLE, ABSENT, INSIDE, USUAL, ENTRY, STYLE, LISTED, REQUESTS)
+CUTS = "$cuts"
+"""Mark on a content that is embedded: how long each of its texts was, in characters, before they were joined."""
+
+MARKS = (SNAKE, SINGLE, ABSENT, INSIDE, USUAL, ENTRY, STYLE, LISTED, REQUESTS, CUTS)
 
 _CONTENT = (
     "contents",
