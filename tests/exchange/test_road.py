@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from freehold.exchange.door import ClientGone
-from freehold.ir import JsonObject
+from freehold.ir import JsonObject, JsonValue
 from freehold.transport.fake import FakeUpstream, Garble, Refuse, Reply, Reset, Stall
 from tests.exchange.road import CONFIG, Door, Roadside
 
@@ -268,6 +268,28 @@ async def test_tunnel_and_same_language_say_the_same(tmp_path: Path) -> None:
     assert msgspec.json.decode(first.body) == msgspec.json.decode(second.body)
     assert sorted(first.headers) == sorted(second.headers)
     assert tunnelled.json == decoded.json
+
+
+async def test_a_system_message_among_the_turns_does_not_tunnel_to_a_model_that_refuses_it(tmp_path: Path) -> None:
+    message: JsonObject = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "c",
+        "stop_reason": "end_turn",
+    }
+    answer: JsonObject = {**message, "content": [{"type": "text", "text": "Hi"}], "usage": {"input_tokens": 1}}
+    side = Roadside(tmp_path, FakeUpstream(reply(answer)))
+    turns: list[JsonValue] = [{"role": "user", "content": "Hi"}, {"role": "system", "content": "Be brief."}]
+    body: JsonObject = {"model": "claude", "max_tokens": 5, "messages": turns}
+    await side.ask("/v1/messages", body, "anthropic-messages")
+    assert msgspec.json.decode(side.upstream.requests[0].body) == {
+        "model": "claude-sonnet-4-5",
+        "max_tokens": 5,
+        "messages": turns[:1],
+        "system": "Be brief.",
+    }
+    assert side.records()[0].losses[0].kind == "moved"
 
 
 async def test_credentials_and_foreign_headers_never_cross(tmp_path: Path) -> None:

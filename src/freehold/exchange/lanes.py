@@ -23,6 +23,7 @@ from freehold.errors import CallerError
 from freehold.exchange.proofs import SEAL_PREFIX
 from freehold.exchange.target import Place, Target
 from freehold.ir import Count, Embed, Extra, Generate, JsonObject, Loss, Request, parse_object, write_json
+from freehold.protocols.anthropic_messages import must_move_system
 from freehold.protocols.codec import Codec, Framing, Manners, Operation, Unsupported, WireRequest
 
 Lane = Literal["tunnel", "same-language", "translate"]
@@ -145,6 +146,8 @@ def tunnels(client: Codec, framing: Framing | None, target: Target, wire: WireRe
         return False
     if client.name == "azure-openai" and wire.path.endswith("/responses"):
         return False  # the model stands in this body, and stored state has to be declined
+    if client.name == "anthropic-messages" and must_move_system(target.model, wire.body):
+        return False
     return "freehold" not in seen.fields and not holds_seal(wire.body, in_base64=client.manners.bytes_in_base64)
 
 

@@ -36,7 +36,7 @@ from freehold.ir import (
     ToolResult,
     Url,
 )
-from freehold.protocols.anthropic_messages import CODEC
+from freehold.protocols.anthropic_messages import CODEC, must_move_system
 from freehold.protocols.anthropic_messages.reasoning import ADAPTIVE
 from freehold.protocols.codec import PLAIN, Dialect, WireRequest
 
@@ -400,6 +400,44 @@ def test_system_messages_among_the_turns_stay_where_they_were() -> None:
     encoded = CODEC.encode_request(request)
     assert json.loads(encoded.value.body) == body
     assert dict(encoded.value.headers)["anthropic-beta"] == "a,b"
+
+
+@pytest.mark.parametrize(
+    ("model", "refuses"),
+    [
+        ("claude-opus-4-8", False),
+        ("claude-opus-4-8-20260528", False),
+        ("anthropic/claude-opus-4.8", False),
+        ("claude-sonnet-5", False),
+        ("claude-fable-5-1", False),
+        ("claude-next", False),
+        ("my-deployment", False),
+        ("claude-opus-4-7", True),
+        ("claude-sonnet-4-20250514", True),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", True),
+        ("claude-sonnet-4-5@20250929", True),
+        ("claude-3-5-haiku-20241022", True),
+        ("anthropic.claude-v2:1", True),
+    ],
+)
+def test_models_that_refuse_a_system_message_get_it_on_top(model: str, refuses: bool) -> None:  # noqa: FBT001 -- a parameter of the test
+    turns = [{"role": "user", "content": "Hi"}, {"role": "system", "content": "Be brief."}]
+    body = {"model": model, "max_tokens": 5, "messages": turns, "system": "Be kind."}
+    data = json.dumps(body).encode()
+    encoded = CODEC.encode_request(CODEC.decode_request(WireRequest(path="/v1/messages", body=data)))
+    written = json.loads(encoded.value.body)
+    assert must_move_system(model, data) == refuses
+    if not refuses:
+        assert (written, encoded.losses) == (body, ())
+        return
+    assert written["messages"] == turns[:1]
+    assert written["system"] == [{"type": "text", "text": "Be kind."}, {"type": "text", "text": "Be brief."}]
+    assert paths(encoded.losses) == [("messages[2]", "moved")]
+
+
+def test_only_the_role_of_a_message_counts_as_a_system_message() -> None:
+    said = json.dumps({"system": "s", "messages": [{"role": "user", "content": '{"role": "system"}'}]})
+    assert not must_move_system("claude-sonnet-4-5", said.encode())
 
 
 def test_a_body_without_messages_is_refused_by_name() -> None:

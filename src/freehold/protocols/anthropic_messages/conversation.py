@@ -36,6 +36,25 @@ def in_place(message: Message) -> bool:
     return message.extra is not None and message.extra.origin is LANGUAGE and "role" in message.extra.fields
 
 
+_MODEL = re.compile(r"claude-(?:v|[a-z]+-)?(\d+)(?:[-.](\d{1,2})(?!\d))?")
+_SYSTEM_IN_PLACE = re.compile(rb'"role"\s*:\s*"system"')
+
+
+def refuses_in_place(model: str) -> bool:
+    """Whether it is a Claude before Opus 4.8: they refuse `system` as the role of a message.
+
+    Clients go by the name that they know, so they may say it to any. Seen in 2026; documented at
+    https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages.
+    """
+    found = _MODEL.search(model)
+    return found is not None and (int(found[1]), int(found[2] or 0)) < (4, 8)
+
+
+def must_move_system(model: str, body: bytes) -> bool:
+    """Whether a request can not pass to this model as it is, for a system message among the others."""
+    return refuses_in_place(model) and _SYSTEM_IN_PLACE.search(body) is not None
+
+
 def plain_id(call_id: str) -> str:
     """A call's id in the alphabet that the API takes: the same id always becomes the same."""
     if _PLAIN_ID.fullmatch(call_id):
@@ -105,15 +124,15 @@ class _Turn(msgspec.Struct):
 
 
 def write_conversation(
-    messages: Sequence[Message], writer: RequestWriter, losses: Losses
+    messages: Sequence[Message], writer: RequestWriter, losses: Losses, *, model: str
 ) -> tuple[JsonValue, list[JsonObject]]:
     """The `system` prompt (None where there is none) and the `messages`."""
-    system = _System(writer)
+    system, refuses = _System(writer), refuses_in_place(model)
     turns: list[_Turn] = []
     for index, message in enumerate(messages):
         path = f"messages[{index}]"
         role = _ROLE[message.role]
-        if role == "system" and not in_place(message):
+        if role == "system" and (refuses or not in_place(message)):
             if turns:
                 losses.add(path, "moved", "behaviour", "system text said in mid-conversation stands at its top")
             system.add(message, path)

@@ -277,7 +277,7 @@ def write_body(
         request = _countable(request)
     names = tool_names(request)
     writer = RequestWriter(losses, names, native=native)
-    system, messages = write_conversation(request.messages, writer, losses)
+    system, messages = write_conversation(request.messages, writer, losses, model=request.model)
     unsigned = (writer.dropped_reasoning or not native) and resumes_unsigned(messages)
     thinking = write_reasoning(request, losses, dialect, native=native, unsigned=unsigned)
     form = None
