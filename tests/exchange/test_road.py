@@ -158,6 +158,32 @@ async def test_a_stream_that_breaks_in_the_middle_says_so(tmp_path: Path) -> Non
     assert side.records()[0].outcome == "broken"
 
 
+OVERLOADED = b'data: {"error":{"message":"too much","type":"t","param":null,"code":"upstream_busy"}}'
+
+
+@pytest.mark.parametrize(
+    ("last", "code"),
+    [
+        (b"data: {nonsense\n\n", b"upstream_garbled"),
+        (STREAM[2][:40] + b"\n", b"upstream_garbled"),
+        (STREAM[2][:40], b"upstream_stream_truncated"),
+        (OVERLOADED + b"\n\n", b"upstream_busy"),
+        (OVERLOADED + b"\r\n\r\n" + STREAM[2], b"upstream_busy"),
+        (OVERLOADED + b"\n", b"upstream_busy"),
+    ],
+)
+async def test_a_break_in_the_tunnel_is_said_once(last: bytes, code: bytes, tmp_path: Path) -> None:
+    side = Roadside(tmp_path, FakeUpstream(Reply(status=200, headers=SSE, body=[*STREAM[:2], last])))
+    door = await side.ask(CHAT, {**HELLO, "stream": True, "stream_options": {"include_usage": True}})
+    assert side.records()[0].attempts[0].lane == "tunnel"
+    assert door.body.startswith(b"".join([*STREAM[:2], last]))
+    errors = [frame for frame in door.body.split(b"\n\n") if frame.strip().startswith(b'data: {"error"')]
+    assert len(errors) == door.body.count(b'"error"') == 1
+    assert code in errors[0]
+    assert door.body.endswith(b"\n\n")
+    assert (door.ended, door.aborted) == (True, False)
+
+
 async def test_usage_is_asked_for_and_hidden_from_those_who_did_not_ask(tmp_path: Path) -> None:
     side = Roadside(tmp_path, FakeUpstream(Reply(status=200, headers=SSE, body=STREAM)))
     quiet = await side.ask(CHAT, {**HELLO, "stream": True})

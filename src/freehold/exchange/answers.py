@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from freehold.errors import UpstreamError
-from freehold.exchange.failures import attempt_failed, failure_of, kind_of
+from freehold.exchange.failures import FREEHOLD, attempt_failed, failure_of, kind_of
 from freehold.exchange.headers import answer_headers, dollars, passed_on
 from freehold.exchange.heartbeat import Heartbeat
 from freehold.exchange.metering import usage_of
@@ -292,7 +292,6 @@ class Answering:
         arrivals: AsyncIterator[Arrived],
     ) -> None:
         heart = Heartbeat(sink, self.journey.arrival.codec.manners.keep_alive)
-        data = b""
         try:
             for batches, data in held:
                 written = passage.write(batches, data)
@@ -309,7 +308,7 @@ class Answering:
             self.journey.finish()
             if last:
                 await sink.send(last)
-            if broken and not self._broken_in_words(data):
+            if broken and not self.journey.arrival.codec.manners.raises_in_band:
                 sink.abort()
             else:
                 await sink.end()
@@ -321,15 +320,6 @@ class Answering:
             raise
         finally:
             heart.stop()
-
-    def _broken_in_words(self, data: bytes) -> bool:
-        """Whether the client read of the break in its own protocol; `data` is what came last.
-
-        Garbage that passed through the tunnel says nothing by itself.
-        """
-        failure = self.watch.failure
-        garbage = self.prepared.lane == "tunnel" and data and failure and (failure.code or "").startswith("upstream_")
-        return not garbage and self.journey.arrival.codec.manners.raises_in_band
 
     async def _unfolded(self, response: Response) -> None:
         """A streaming client on an upstream that answered whole."""
@@ -404,21 +394,35 @@ class _Passage(Protocol):
 
 
 class _Tunnel:
-    """The provider's own bytes; only a break of the connection has to be put into words."""
+    """The provider's own bytes; only a break that they do not tell of themselves has to be put into words."""
 
-    __slots__ = ("_answering", "_framing")
+    __slots__ = ("_answering", "_framing", "_last")
 
     def __init__(self, answering: Answering, framing: Framing) -> None:
         self._answering = answering
         self._framing: Framing = framing
+        self._last = b""
 
     def write(self, batches: list[list[Event]], data: bytes) -> bytes:
-        if data or not any(isinstance(event, ErrorEnd) for events in batches for event in events):
+        if data:
+            self._last = data
+        if self._answering.watch.failure is None:
             return data
+        broken = [event for events in batches for event in events if isinstance(event, ErrorEnd)]
+        if not broken:
+            return data
+        # A frame that was cut short is ended, so that it does not swallow the next.
+        cut = self._framing == "sse" and bool(self._last) and not self._last.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
+        end = data + b"\n\n" if cut else data
+        failure = broken[-1].failure
+        garbled = failure.extra is None and (failure.code or "").startswith("upstream_")
+        noticed = garbled or failure.origin == FREEHOLD
+        if not noticed and (data or cut):
+            return end
         journey = self._answering.journey
         encoder = journey.arrival.codec.encoder(journey.stamp, journey.decoded())
         writer = frame_writer(self._framing)
-        return b"".join(writer.write(frame) for events in batches for frame in encoder.feed(events))
+        return end + b"".join(writer.write(frame) for frame in encoder.feed([ErrorEnd(failure=failure)]))
 
     def close(self) -> bytes:
         return b""
