@@ -91,7 +91,7 @@ class BedrockInvoke:
         families: list[Family] = [
             Delegated("anthropic", anthropic, Anthropic(), signs=True),
             Delegated("chat", chat, Chat()),
-            Delegated("nova", converse, Nova()),
+            Delegated("nova", converse, Nova(), apart=True),
             *(Completion(form) for form in FORMS),
         ]
         self._families: Mapping[str, Family] = {family.name: family for family in families}
@@ -198,7 +198,8 @@ class BedrockInvoke:
         """The client's family; without a request, the one that the answer came from."""
         if request is None and result.extra is not None:
             for family in self._families.values():
-                if result.extra.origin is family.language:
+                apart = family.apart if isinstance(family, Delegated) else None
+                if result.extra.origin in (family.language, apart):
                     return family
         if request is None and result.origin != NAME:
             for family in self._families.values():

@@ -13,6 +13,7 @@ import msgspec
 
 from freehold.errors import CallerError
 from freehold.ir import (
+    ChoiceEnd,
     ErrorEnd,
     Event,
     Extra,
@@ -49,7 +50,7 @@ from freehold.protocols.bedrock_invoke.chunks import (
     take_amazon,
     write_metrics,
 )
-from freehold.protocols.bedrock_invoke.language import AMAZON, NAME, family_language, said
+from freehold.protocols.bedrock_invoke.language import AMAZON, EFFECTS, NAME, family_language, said
 from freehold.protocols.codec import (
     Codec,
     Dialect,
@@ -104,8 +105,12 @@ class Manner(Protocol):
 class Delegated:
     """A family whose bodies another codec reads and writes."""
 
-    def __init__(self, name: str, codec: Codec, manner: Manner, *, signs: bool = False) -> None:
-        """`signs`: the models sign their thoughts, and what they signed belongs to InvokeModel."""
+    def __init__(self, name: str, codec: Codec, manner: Manner, *, signs: bool = False, apart: bool = False) -> None:
+        """`signs`: the models sign their thoughts, and what they signed belongs to InvokeModel.
+
+        `apart`: answers only look like the other protocol's, so what rides along with them is not repeated there.
+        """
+        self.apart = Language(name=NAME, effects={**EFFECTS, **codec.language.effects}) if apart else None
         self.signer = codec.name if signs else ""
         self.name = name
         self.codec = codec
@@ -142,15 +147,22 @@ class Delegated:
         result = self.codec.decode_response(wire, request)
         if not isinstance(result, Response):
             raise CallerError("the answer is not a generated one")
-        return _rename_answer(result, self.signer, NAME)
+        answer = _rename_answer(result, self.signer, NAME)
+        return answer if self.apart is None else _with_origin(answer, NAME, self.codec.language, self.apart)
 
     def write_response(self, response: Response, stamp: Stamp, request: Generate | None) -> Encoded[JsonObject]:
         """The other codec's body, without what only that protocol's answers hold."""
-        answer = _rename_answer(response, NAME, self.signer)
+        answer = _rename_answer(self.as_codecs(response), NAME, self.signer)
         encoded = self.codec.encode_response(answer, stamp, request)
         body = as_object(encoded.value.body)
-        own = response.origin == self.codec.name
+        own = answer.origin == self.codec.name
         return Encoded(body if own else self.manner.dress_answer(body), encoded.losses)
+
+    def as_codecs(self, response: Response) -> Response:
+        """An answer of this family as the other codec read it."""
+        if self.apart is None or not _is_of(response.extra, self.apart):
+            return response
+        return _with_origin(response, self.codec.name, self.apart, self.codec.language)
 
     def decoder(self, request: Generate | None) -> StreamDecoder:
         """Reads a stream of chunks."""
@@ -159,6 +171,49 @@ class Delegated:
     def encoder(self, stamp: Stamp, request: Generate | None) -> StreamEncoder:
         """Writes a stream of chunks."""
         return DelegatedEncoder(self, self.codec.encoder(stamp, request))
+
+
+# --- What rides along -----------------------------------------------------------------------------------------------
+
+
+def _with_origin(response: Response, name: str, old: Language, new: Language) -> Response:
+    """An answer whose extras belong to another language; those within its parts stay. It is marked, if only by that."""
+    usage = response.usage
+    return msgspec.structs.replace(
+        response,
+        origin=name,
+        choices=tuple(
+            msgspec.structs.replace(choice, extra=_of_origin(choice.extra, old, new)) for choice in response.choices
+        ),
+        usage=None if usage is None else msgspec.structs.replace(usage, extra=_of_origin(usage.extra, old, new)),
+        extra=_of_origin(response.extra, old, new) or Extra(new, {}),
+    )
+
+
+def _is_of(extra: Extra | None, language: Language) -> bool:
+    return extra is not None and extra.origin is language
+
+
+def _of_origin(extra: Extra | None, old: Language, new: Language) -> Extra | None:
+    return Extra(new, extra.fields) if extra is not None and _is_of(extra, old) else extra
+
+
+def _event_of_origin(event: Event, name: str, old: Language, new: Language) -> Event:
+    """The same for an event of a stream. A rest that says nothing stays: codecs know theirs by identity."""
+    match event:
+        case ResponseStart(response=response) if name == NAME or _is_of(response.extra, old):
+            event = msgspec.structs.replace(event, response=_with_origin(response, name, old, new))
+        case UsageDelta():
+            usage = msgspec.structs.replace(event.usage, extra=_of_origin(event.usage.extra, old, new))
+            return msgspec.structs.replace(event, usage=usage, rest=_of_origin(event.rest, old, new))
+        case ChoiceEnd() | ResponseEnd() if event.extra is not None:
+            event = msgspec.structs.replace(event, extra=_of_origin(event.extra, old, new))
+        case _:
+            pass
+    rest = event.rest
+    if rest is None or not rest.fields or rest.origin is not old:
+        return event
+    return msgspec.structs.replace(event, rest=Extra(new, rest.fields))
 
 
 # --- Proofs ---------------------------------------------------------------------------------------------------------
@@ -282,6 +337,10 @@ class DelegatedDecoder:
                 self._counted = True
             elif not isinstance(event, TextDelta):
                 events[place] = _rename_event(event, self._family.signer, NAME)
+        apart = self._family.apart
+        if apart is not None:
+            language = self._family.codec.language
+            return [_event_of_origin(event, NAME, language, apart) for event in events]
         return events
 
     def _finish(self, events: list[Event], envelope: JsonObject) -> list[Event]:
@@ -340,7 +399,10 @@ class DelegatedEncoder:
                 self._usage = merge_usage(self._usage, event.response.usage)
 
     def _payloads(self, events: Sequence[Event]) -> list[bytes]:
-        signer = self._family.signer
+        signer, apart = self._family.signer, self._family.apart
+        if apart is not None:
+            codec = self._family.codec
+            events = [_event_of_origin(event, codec.name, apart, codec.language) for event in events]
         renamed = [event if type(event) is TextDelta else _rename_event(event, NAME, signer) for event in events]
         payloads = [self._family.manner.from_frame(frame) for frame in self._inner.feed(renamed)]
         # A chat stream's own `[DONE]` is a habit of server-sent events; chunks are JSON.
