@@ -160,8 +160,8 @@ strategy = "luckiest"
             "there are `azure-eu`, `bedrock-us`"
         ),
         (
-            "  line 16: models.assistant.strategy: `luckiest` is not known; there are `failover`, `weighted`, `cheapest`, "
-            "`fastest`, `balanced`"
+            "  line 16: models.assistant.strategy: `luckiest` is not known; there are `failover`, `weighted`, "
+            "`cheapest`, `fastest`, `balanced`"
         ),
     ]
 
