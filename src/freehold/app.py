@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import difflib
 import logging
 import os
 import secrets
@@ -32,8 +33,9 @@ from freehold.governance.seal import Sealer
 from freehold.ir import Language
 from freehold.protocols.registry import CODECS
 from freehold.providers.price_book import row as price_row
+from freehold.routing.features import WELL, Candidate, Standing
 from freehold.routing.names import Names
-from freehold.server.control import Control
+from freehold.server.control import Control, TargetState
 from freehold.server.front import Front, address_of, listening_socket, tls_context
 from freehold.server.gateway import Gateway, Serving
 from freehold.server.limits import HttpLimits
@@ -85,6 +87,69 @@ class ExchangeIds:
             self._random, at = secrets.token_hex(self._MANY * self._DIGITS // 2), 0
         self._at = at + self._DIGITS
         return f"fx{int(time.time()):08x}{self._random[at : self._at]}"
+
+
+class Targets:
+    """What operators see and do of targets, in the snapshot of the moment."""
+
+    def __init__(self, road: Road, serving: Callable[[], Serving], clock: SystemClock) -> None:
+        self._road = road
+        self._serving = serving
+        self._clock = clock
+
+    def list(self) -> list[TargetState]:
+        """Every target that the configuration states, in its order, with the models that it answers for."""
+        models: dict[str, list[str]] = {}
+        candidates: dict[str, Candidate] = {}
+        for name in self._serving().names.listed():
+            with contextlib.suppress(CallerError):  # a model whose accounts can not be spoken to
+                for candidate in self._serving().snapshot.resolver.resolve(name).candidates:
+                    models.setdefault(candidate.name, []).append(name)
+                    candidates[candidate.name] = candidate
+        standings = self._road.health.standings(list(candidates.values()), self._clock.monotonic())
+        return [_state(name, tuple(models[name]), standings.get(name, WELL)) for name in candidates]
+
+    def disable(self, target: str, reason: str) -> None:
+        """From the next decision on, until `enable` or the end of this process."""
+        self._check(target)
+        self._road.health.disable(target, reason)
+        log.warning("target %s is disabled: %s", target, reason)
+
+    def enable(self, target: str, reason: str) -> None:
+        """With a closed breaker; the reason is for the log."""
+        self._check(target)
+        self._road.health.enable(target)
+        log.warning("target %s is enabled: %s", target, reason)
+
+    def _check(self, target: str) -> None:
+        known = [named.id for named in self._serving().names.targets()]
+        if target not in known:
+            near = difflib.get_close_matches(target[:100], known, n=3, cutoff=0.3) or known[:3]
+            raise CallerError(
+                f"there is no target {target[:100]!r}; there are {', '.join(near)}",
+                code="target_not_found",
+                kind="not_found",
+                param="target",
+            )
+
+
+def _state(name: str, models: tuple[str, ...], standing: Standing) -> TargetState:
+    state, why = "ready", ""
+    if standing.disabled:
+        state, why = "disabled", standing.disabled
+    elif standing.broken:
+        state, why = "broken", f"the breaker of {standing.broken} is open"
+    elif standing.cooling:
+        state, why = "cooling", "it asked to be left alone (Retry-After)"
+    return TargetState(
+        target=name,
+        models=models,
+        state=state,
+        why=why,
+        first_token=standing.first_token,
+        speed=standing.speed,
+        errors=standing.errors,
+    )
 
 
 def storage_url(config: Config) -> str:
@@ -313,6 +378,7 @@ class Service:
             not_ready=self.not_ready,
             metrics=self.metrics,
             spool_folder=self.spool.folder,
+            targets=Targets(self.road, lambda: self._serving, self._clock),
         )
         admin = Front(handler=control.handle, limits=HttpLimits(streams=64))
         self.admin_address = await self._start(admin, server.admin_listen, "[server] admin_listen")

@@ -60,7 +60,14 @@ def recordings() -> Iterator[Any]:
             }
             # `function_call`, from before there were tools: the gateway makes a tool call of it, the package does not.
             legacy = '"function_call":{"name"' in json.dumps(value["response"], separators=(",", ":")).replace("\\", "")
-            if asked and not legacy and value["response"]["status"] == 200 and _PLAIN.issuperset(value["features"]):
+            # Who has no namespaces hears the whole name, `tools__search`; the package leaves it in two fields.
+            spaced = '"namespace"' in json.dumps(value["response"]).replace("\\", "")
+            if (
+                asked
+                and not (legacy or spaced)
+                and value["response"]["status"] == 200
+                and _PLAIN.issuperset(value["features"])
+            ):
                 yield pytest.param(upstream, value, id=f"{upstream}-{value['id']}")
 
 

@@ -23,6 +23,7 @@ COMMANDS: tuple[str, ...] = (
     "sandbox",
     "providers",
     "models",
+    "target",
 )
 """Every command, in the order of the help. `freehold.cli.<name>` holds a function `command` or a Typer named `app`."""
 

@@ -1,4 +1,4 @@
-"""The control plane on its own port: health, readiness, metrics, and the record of one exchange."""
+"""The control plane on its own port: health, readiness, metrics, the record of one exchange, and targets."""
 
 from __future__ import annotations
 
@@ -6,15 +6,58 @@ import asyncio
 import hmac
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
+from freehold.errors import CallerError
 from freehold.exchange.record import ExchangeRecord, read_records
 from freehold.governance.authentication import is_loopback_host, is_loopback_peer
 from freehold.server.http import Incoming, Outgoing
 
 JSON = [("content-type", "application/json")]
 TEXT = [("content-type", "text/plain; version=0.0.4; charset=utf-8")]
+
+
+_LONGEST_WORD = 4096
+
+
+class _Word(msgspec.Struct, forbid_unknown_fields=True):
+    """What an operator says of a target."""
+
+    target: str
+    reason: str = "disabled by an operator"
+
+
+class TargetState(msgspec.Struct, frozen=True, kw_only=True):
+    """One target as operators see it: `ready`, `disabled`, `broken` or `cooling`, and why.
+
+    `first_token` is seconds, `speed` tokens a second, `errors` the recent share of failures; None: not measured yet.
+    """
+
+    target: str
+    models: tuple[str, ...]
+    state: str
+    why: str = ""
+    first_token: float | None = None
+    speed: float | None = None
+    errors: float = 0.0
+
+
+class TargetControl(Protocol):
+    """What the control plane may do with targets."""
+
+    def list(self) -> list[TargetState]:
+        """Every target that the configuration states."""
+        ...
+
+    def disable(self, target: str, reason: str) -> None:
+        """Take one out, from the next decision on. Raises CallerError for a target that does not exist."""
+        ...
+
+    def enable(self, target: str, reason: str) -> None:
+        """Put one back, with its breaker closed. Raises CallerError for a target that does not exist."""
+        ...
 
 
 class Control:
@@ -27,17 +70,22 @@ class Control:
         not_ready: Callable[[], str | None],
         metrics: Callable[[], str],
         spool_folder: Path,
+        targets: TargetControl,
     ) -> None:
         """`not_ready` says why no traffic should be sent here, None while it should."""
         self._token = token
         self._not_ready = not_ready
         self._metrics = metrics
         self._folder = spool_folder
+        self._targets = targets
 
     async def handle(self, incoming: Incoming, outgoing: Outgoing) -> None:
         """One request."""
         if not self._admits(incoming):
             outgoing.respond(403, JSON, _error("the control plane needs [server] admin_token, or a loopback caller"))
+            return
+        if incoming.path.startswith("/targets"):
+            await self._target(incoming, outgoing)
             return
         if incoming.method not in {"GET", "HEAD"}:
             outgoing.respond(405, [*JSON, ("allow", "GET, HEAD")], _error("only GET is answered here"))
@@ -59,6 +107,29 @@ class Control:
                 outgoing.respond(200, JSON, msgspec.json.encode(record))
         else:
             outgoing.respond(404, JSON, _error("try /healthz, /readyz, /metrics or /exchanges/{id}"))
+
+    async def _target(self, incoming: Incoming, outgoing: Outgoing) -> None:
+        """`GET /targets`; `POST /targets/disable` and `/targets/enable` with `{"target": …, "reason": …}`."""
+        if incoming.path == "/targets" and incoming.method in {"GET", "HEAD"}:
+            outgoing.respond(200, JSON, msgspec.json.encode({"targets": self._targets.list()}))
+            return
+        act = {"/targets/disable": self._targets.disable, "/targets/enable": self._targets.enable}.get(incoming.path)
+        if act is None or incoming.method != "POST":
+            outgoing.respond(404, JSON, _error("try GET /targets, POST /targets/disable or POST /targets/enable"))
+            return
+        # A web page can post text to loopback without asking, JSON only where a preflight allows it.
+        if not any(name == "content-type" and value.startswith("application/json") for name, value in incoming.headers):
+            outgoing.respond(415, JSON, _error("the body has to be application/json"))
+            return
+        try:
+            said = msgspec.json.decode(await incoming.body(_LONGEST_WORD), type=_Word)
+            act(said.target, said.reason)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            outgoing.respond(400, JSON, _error(f"the body has to be an object with `target`: {error}"))
+        except CallerError as error:
+            outgoing.respond(error.status, JSON, _error(error.message))
+        else:
+            outgoing.respond(200, JSON, msgspec.json.encode({"targets": self._targets.list()}))
 
     def _admits(self, incoming: Incoming) -> bool:
         sent = {name: value for name, value in incoming.headers if name in {"authorization", "host"}}

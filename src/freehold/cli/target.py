@@ -1,0 +1,120 @@
+"""`freehold target`: what a running server thinks of its targets, and an operator's word on them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, cast
+
+import msgspec
+import typer
+
+from freehold.cli.options import ConfigOption, JsonOption, load_or_exit, print_json, print_table
+
+if TYPE_CHECKING:
+    from freehold.server.control import TargetState
+
+app = typer.Typer(help="List, disable and enable the targets of a running server.", no_args_is_help=True)
+
+AdminOption = Annotated[
+    str | None,
+    typer.Option("--admin", metavar="URL", help="The server's control plane instead of the file's `admin_listen`."),
+]
+
+
+@app.command("list")
+def show(*, config: ConfigOption = None, admin: AdminOption = None, as_json: JsonOption = False) -> None:
+    """Every target: its state and why, how fast it has been, how often it failed."""
+    _print(_ask(config, admin, "GET", "/targets", b""), as_json=as_json)
+
+
+@app.command()
+def disable(
+    target: Annotated[str, typer.Argument(help="The target, `account/model`.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Shown to whoever asks why.")] = "disabled by an operator",
+    config: ConfigOption = None,
+    admin: AdminOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a target out, from the next request until `enable` or the server's end; what it is answering goes on."""
+    _print(_ask(config, admin, "POST", "/targets/disable", _word(target, reason)), as_json=as_json)
+
+
+@app.command()
+def enable(
+    target: Annotated[str, typer.Argument(help="The target, `account/model`.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Written to the server's log.")] = "enabled by an operator",
+    config: ConfigOption = None,
+    admin: AdminOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a target back, with its breaker closed."""
+    _print(_ask(config, admin, "POST", "/targets/enable", _word(target, reason)), as_json=as_json)
+
+
+def _word(target: str, reason: str) -> bytes:
+    return msgspec.json.encode({"target": target, "reason": reason})
+
+
+def _ask(config: str | None, admin: str | None, method: str, path: str, body: bytes) -> list[TargetState]:
+    """What the control plane answers; what goes wrong is said on standard error, exit 1."""
+    from freehold.server.control import TargetState
+    from freehold.transport.errors import TransportError
+
+    loaded = load_or_exit(config)
+    token = loaded.server.admin_token
+    url = admin or f"http://{loaded.server.admin_listen}"
+    try:
+        status, said = asyncio.run(_send(url, None if token is None else token.reveal(), method, path, body))
+    except (TransportError, ValueError) as error:
+        typer.echo(f"{url}: {error}; is the server running? --admin names another address", err=True)
+        raise typer.Exit(1) from None
+    if status != 200:
+        typer.echo(_problem(said), err=True)
+        raise typer.Exit(1)
+    return msgspec.json.decode(said, type=dict[str, list[TargetState]])["targets"]
+
+
+async def _send(url: str, token: str | None, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+    from freehold.transport.client import Client
+    from freehold.transport.endpoint import Endpoint, Timeouts, split_url
+
+    origin = split_url(url)
+    patience = Timeouts(connect=5.0, first_byte=10.0, idle=10.0, total=20.0)
+    endpoint = Endpoint(scheme=origin.scheme, host=origin.host, port=origin.port, timeouts=patience)
+    headers = [("content-type", "application/json")] if body else []
+    if token is not None:
+        headers.append(("authorization", f"Bearer {token}"))
+    async with Client() as client:
+        answer = await client.send(endpoint, method, path, headers, body)
+        return answer.status, await answer.read(16 * 1024 * 1024)
+
+
+def _problem(said: bytes) -> str:
+    try:
+        answer: object = msgspec.json.decode(said)
+    except msgspec.DecodeError:
+        answer = None
+    if isinstance(answer, dict):
+        return str(cast("dict[str, object]", answer).get("error"))
+    return "the address does not answer like a control plane"
+
+
+def _print(targets: list[TargetState], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"targets": targets})
+        return
+    rows = [
+        (
+            each.target,
+            ", ".join(each.models),
+            each.state,
+            "-" if each.first_token is None else f"{each.first_token * 1000:.0f} ms",
+            "-" if each.speed is None else f"{each.speed:.0f}/s",
+            f"{each.errors:.0%}",
+            each.why,
+        )
+        for each in targets
+    ]
+    print_table(("target", "models", "state", "first token", "tokens", "errors", "why"), rows)

@@ -1,0 +1,149 @@
+"""The decision over real sockets: breakers keep requests away, strategies choose, and the record says why."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import typer
+
+from freehold.cli import build
+from freehold.routing.health import FAULTS_TO_OPEN
+from tests.gateway.conftest import Post, chat
+from tests.gateway.test_failover import error, words
+from tests.upstreams.gateway import Gateway
+from tests.upstreams.server import Asked
+
+FIRST = "openai-chat/gpt-4o"
+SECOND = "anthropic-messages/claude-sonnet-4-5"
+
+
+def asked(gateway: Gateway, name: str) -> int:
+    return len(gateway.emulators[name].asked)
+
+
+def test_what_keeps_failing_is_not_asked_any_more(post: Post, gateway: Gateway) -> None:
+    gateway.emulators["openai-chat"].instead = lambda _: error(500)
+    for _ in range(FAULTS_TO_OPEN + 3):
+        assert post(chat("both")).status == 200
+    assert asked(gateway, "openai-chat") == FAULTS_TO_OPEN
+    record = gateway.records()[-1]
+    assert [attempt.target for attempt in record.attempts] == [SECOND]
+    assert record.rejections == {FIRST: f"broken: the breaker of {FIRST} is open"}
+    assert record.strategy == "failover"
+    assert record.scores == {SECOND: 1.0}
+
+
+def test_the_callers_mistakes_open_nothing(post: Post, gateway: Gateway) -> None:
+    gateway.emulators["openai-chat"].instead = lambda _: error(400)
+    for _ in range(2 * FAULTS_TO_OPEN):
+        assert post(chat("both")).status == 400
+    gateway.emulators["openai-chat"].instead = None
+    answer = post(chat("both"))
+    assert answer.headers["freehold-target"] == FIRST
+
+
+def test_a_lone_target_is_asked_however_often_it_fails(post: Post, gateway: Gateway) -> None:
+    gateway.emulators["openai-chat"].instead = lambda _: error(500)
+    for _ in range(FAULTS_TO_OPEN + 2):
+        assert post(chat("openai-chat")).status == 500
+    gateway.emulators["openai-chat"].instead = None
+    assert post(chat("openai-chat")).status == 200
+
+
+def test_under_load_the_death_of_a_provider_fails_nobody(post: Post, gateway: Gateway) -> None:
+    """Those in flight see a second attempt, and soon nobody asks the dead any more."""
+    dead = False
+
+    def dying(_: Asked) -> object:
+        return error(503) if dead else None
+
+    gateway.emulators["openai-chat"].instead = dying  # pyright: ignore[reportAttributeAccessIssue]
+    before = len(gateway.records())
+    with ThreadPoolExecutor(8) as clients:
+        answers = [clients.submit(post, chat("both", stream=number % 2 == 0)) for number in range(40)]
+        dead = True
+        answers += [clients.submit(post, chat("both", stream=number % 2 == 0)) for number in range(80)]
+        finished = [each.result() for each in answers]
+    assert {answer.status for answer in finished} == {200}
+    assert all(words(answer.body) for answer in finished)
+    records = gateway.records()[before:]
+    retried = [record for record in records if len(record.attempts) > 1]
+    assert 1 <= len(retried) <= FAULTS_TO_OPEN + 8, "at most those that were in flight when the breaker opened"
+
+
+def test_a_request_may_name_its_strategy(post: Post, gateway: Gateway) -> None:
+    chosen = {
+        strategy: post(chat("both"), freehold_strategy=strategy).headers["freehold-target"]
+        for strategy in ("failover", "cheapest")
+    }
+    assert chosen == {"failover": FIRST, "cheapest": FIRST}
+    record = gateway.records()[-1]
+    assert record.strategy == "cheapest"
+    assert record.scores[FIRST] < record.scores[SECOND], "gpt-4o is cheaper than Claude Sonnet 4.5"
+    refused = post(chat("both"), freehold_strategy="luckiest")
+    assert refused.status == 400
+    assert refused.json()["error"]["code"] == "unknown_strategy"
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_fastest_learns_from_live_traffic(post: Post, gateway: Gateway, *, streamed: bool) -> None:
+    for model in ("openai-chat", "anthropic-messages"):
+        post(chat(model, stream=streamed))
+    record_of = gateway.records
+    post(chat("both"), freehold_strategy="fastest")
+    known = set(record_of()[-1].scores)
+    assert known == ({FIRST, SECOND} if streamed else set()), "only streams tell when the first token came"
+
+
+def test_an_operator_takes_a_target_out_and_puts_it_back(
+    post: Post, gateway: Gateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host, port = gateway.service.admin_address
+    where = ("--config", str(gateway.folder / "freehold.toml"), "--admin", f"http://{host}:{port}")
+
+    def target(*words: str) -> dict[str, dict[str, object]]:
+        assert run_command("target", *words, *where, "--json") == 0
+        listed = json.loads(capsys.readouterr().out)["targets"]
+        return {each["target"]: each for each in listed}
+
+    assert target("list")[FIRST]["state"] == "ready"
+    assert target("disable", FIRST, "--reason", "maintenance")[FIRST]["why"] == "maintenance"
+    answer = post(chat("both"))
+    assert answer.headers["freehold-target"] == SECOND
+    assert gateway.records()[-1].rejections == {FIRST: "disabled: maintenance"}
+    alone = post(chat("openai-chat"))
+    assert alone.status == 503
+    assert alone.json()["error"]["code"] == "all_targets_disabled"
+    assert "maintenance" in alone.json()["error"]["message"]
+    assert target("enable", FIRST)[FIRST]["state"] == "ready"
+    assert post(chat("both")).headers["freehold-target"] == FIRST
+    assert run_command("target", "disable", "openai-chat/gpt-4oo", *where) == 1
+    assert FIRST in capsys.readouterr().err, "the nearest names are the remedy"
+
+
+def test_the_control_plane_takes_a_word_in_json_only(gateway: Gateway) -> None:
+    """A web page may post plain text to loopback without anybody's leave."""
+    host, port = gateway.service.admin_address
+    for headers, body, status in (
+        ({"content-type": "text/plain"}, b'{"target": "a/b"}', 415),
+        ({"content-type": "application/json"}, b"[]", 400),
+        ({"content-type": "application/json"}, b'{"target": "nobody/nothing"}', 404),
+    ):
+        connection = http.client.HTTPConnection(host, port, timeout=20)
+        connection.request("POST", "/targets/disable", body, headers)
+        assert connection.getresponse().status == status
+        connection.close()
+
+
+def run_command(*words: str) -> int:
+    """The command line in this process; its exit status."""
+    try:
+        build((words[0],))([*words], standalone_mode=False)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    except typer.Exit as ended:
+        return ended.exit_code
+    return 0
