@@ -1,4 +1,4 @@
-"""Anthropic's bodies, held against the types and the stream accumulator of the `anthropic` package."""
+"""Anthropic's bodies, held against the types and stream accumulator of the `anthropic` package and their schemas."""
 
 from __future__ import annotations
 
@@ -13,25 +13,38 @@ from anthropic.types.message_create_params import MessageCreateParams
 from pydantic import TypeAdapter
 
 from tests.vendors.deviations import problems
+from tests.vendors.published import Schema
 from tests.vendors.typed import Problem
 
-REQUESTS: dict[str, object] = {"messages": MessageCreateParams, "messages-count": MessageCountTokensParams}
-ANSWERS: dict[str, Any] = {"messages": Message, "messages-count": MessageTokensCount, "model": ModelInfo}
+
+def _described(name: str) -> Schema:
+    return Schema("anthropic-messages", name)
+
+
+REQUESTS: dict[str, tuple[object, ...]] = {
+    "messages": (MessageCreateParams, _described("MessageCreateParams")),
+    "messages-count": (MessageCountTokensParams, _described("MessageCountTokensParams")),
+}
+ANSWERS: dict[str, tuple[Any, Schema]] = {
+    "messages": (Message, _described("Message")),
+    "messages-count": (MessageTokensCount, _described("MessageTokensCount")),
+    "model": (ModelInfo, _described("ModelInfo")),
+}
 _EVENT: TypeAdapter[RawMessageStreamEvent] = TypeAdapter(RawMessageStreamEvent)
 
 
 def answer_problems(form: str, body: object) -> list[Problem]:
     """A complete answer: every member known, and the model itself takes it."""
-    kind = ANSWERS[form]
-    found = problems(body, kind)
+    model, schema = ANSWERS[form]
+    found = problems(body, model, schema)
     if not found:
-        kind.model_validate(body)
+        model.model_validate(body)
     return found
 
 
 def error_problems(body: object) -> list[Problem]:
     """An error body, typed as one of Anthropic's own errors."""
-    return problems(body, ErrorResponse)
+    return problems(body, ErrorResponse, _described("ErrorResponse"))
 
 
 def stream_problems(body: bytes) -> list[Problem]:
@@ -48,7 +61,7 @@ def stream_problems(body: bytes) -> list[Problem]:
         if sent.event in {"ping", "error"}:
             found += error_problems(value) if sent.event == "error" else []
             continue
-        wrong = problems(value, RawMessageStreamEvent)
+        wrong = problems(value, RawMessageStreamEvent, _described("RawMessageStreamEvent"))
         found += wrong
         if not wrong:
             snapshot = accumulate_event(

@@ -1,4 +1,4 @@
-"""Gemini's bodies, held against the models of the `google-genai` package, which refuse unknown members."""
+"""Gemini's bodies, held against the models of `google-genai`, their schemas, and Vertex AI's discovery document."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from google.genai import types
 from typing_extensions import TypedDict
 
 from tests.vendors.deviations import problems
+from tests.vendors.published import Schema
 from tests.vendors.typed import Problem
 
 
@@ -57,25 +58,43 @@ class EmbedContentResponse(TypedDict, total=False):
     usageMetadata: object
 
 
-REQUESTS: dict[str, object] = {
-    "gemini": GenerateContentRequest,
-    "gemini-count": CountTokensRequest,
-    "gemini-embed": EmbedContentRequest | BatchEmbedContentsRequest,
+def _described(name: str) -> Schema:
+    return Schema("google-genai", name)
+
+
+def _on_vertex(name: str) -> Schema:
+    return Schema("google-aiplatform-v1", name)
+
+
+REQUESTS: dict[str, tuple[object, ...]] = {
+    "gemini": (GenerateContentRequest, _described("GenerateContentRequest"), _on_vertex("GenerateContentRequest")),
+    "gemini-count": (CountTokensRequest, _described("CountTokensRequest")),
+    "gemini-embed": (EmbedContentRequest | BatchEmbedContentsRequest,),
+    "vertex-generate": (GenerateContentRequest, _on_vertex("GenerateContentRequest")),
+    "vertex-count": (_on_vertex("CountTokensRequest"),),
+    "vertex-embed": (EmbedContentRequest, _on_vertex("EmbedContentRequest")),
 }
-ANSWERS: dict[str, Any] = {
-    "gemini": types.GenerateContentResponse,
-    "gemini-count": types.CountTokensResponse,
-    "gemini-embed": types.EmbedContentResponse | EmbedContentResponse,
-    "model": types.Model,
+ANSWERS: dict[str, tuple[Any, ...]] = {
+    "gemini": (
+        types.GenerateContentResponse,
+        _described("GenerateContentResponse"),
+        _on_vertex("GenerateContentResponse"),
+    ),
+    "gemini-count": (types.CountTokensResponse, _described("CountTokensResponse"), _on_vertex("CountTokensResponse")),
+    "gemini-embed": (EmbedContentResponse, _on_vertex("EmbedContentResponse")),
+    "gemini-embed-batch": (types.EmbedContentResponse, _described("EmbedContentResponse")),
+    "model": (types.Model, _described("Model")),
 }
 
 
 def answer_problems(form: str, body: object) -> list[Problem]:
     """A complete answer: every member known, and the model itself takes it."""
-    kind = ANSWERS[form]
-    found = problems(body, kind)
+    if form == "gemini-embed" and isinstance(body, dict) and "embeddings" in body:
+        form = "gemini-embed-batch"
+    model, *schemas = ANSWERS[form]
+    found = problems(body, model, *schemas)
     if not found and form in {"gemini", "gemini-count"}:
-        kind.model_validate(body)
+        model.model_validate(body)
     return found
 
 

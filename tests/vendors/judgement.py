@@ -31,7 +31,11 @@ _MANNERS: Mapping[str, Judge] = {
     "gemini": manners.gemini,
 }
 
-_REQUESTS: Mapping[str, object] = {**openai_types.REQUESTS, **anthropic_types.REQUESTS, **google_types.REQUESTS}
+_REQUESTS: Mapping[str, tuple[object, ...]] = {
+    **openai_types.REQUESTS,
+    **anthropic_types.REQUESTS,
+    **google_types.REQUESTS,
+}
 
 
 def form_of_request(codec: str, body: bytes, operation: Operation) -> str:
@@ -97,7 +101,12 @@ def _typed_request(form: str, codec: str, value: dict[str, Any]) -> list[Problem
     if codec in {"azure-openai", "bedrock-invoke"}:
         # The path names the model.
         value = {"model": "", **{name: item for name, item in value.items() if name != "anthropic_version"}}
-    return problems(value, _REQUESTS[form])
+    return problems(value, *_REQUESTS[form])
+
+
+def vertex_request_problems(body: bytes, operation: Operation) -> list[Problem]:
+    """A request in Gemini's language as Vertex AI is sent it."""
+    return problems(json.loads(body), *google_types.REQUESTS[f"vertex-{operation}"])
 
 
 def answer_problems(codec: str, body: bytes, operation: Operation) -> list[Problem]:

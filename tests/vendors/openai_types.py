@@ -1,4 +1,4 @@
-"""OpenAI's bodies, held against the types and stream helpers of the `openai` package."""
+"""OpenAI's bodies, held against its OpenAPI description and the types and stream helpers of the `openai` package."""
 
 from __future__ import annotations
 
@@ -18,29 +18,38 @@ from openai.types.responses.input_token_count_response import InputTokenCountRes
 from openai.types.responses.response_create_params import ResponseCreateParams
 
 from tests.vendors.deviations import problems
+from tests.vendors.published import Schema
 from tests.vendors.typed import Problem
 
-REQUESTS: dict[str, object] = {
-    "chat": CompletionCreateParams,
-    "responses": ResponseCreateParams,
-    "embeddings": EmbeddingCreateParams,
-    "responses-count": InputTokenCountParams,
+
+def _described(name: str) -> Schema:
+    return Schema("openai-openapi", name)
+
+
+REQUESTS: dict[str, tuple[object, ...]] = {
+    "chat": (CompletionCreateParams, _described("CreateChatCompletionRequest")),
+    "responses": (ResponseCreateParams, _described("CreateResponse")),
+    "embeddings": (EmbeddingCreateParams, _described("CreateEmbeddingRequest")),
+    "responses-count": (InputTokenCountParams, _described("TokenCountsBody")),
 }
-ANSWERS: dict[str, Any] = {
-    "chat": ChatCompletion,
-    "responses": Response,
-    "embeddings": CreateEmbeddingResponse,
-    "responses-count": InputTokenCountResponse,
-    "model": Model,
+ANSWERS: dict[str, tuple[Any, Schema]] = {
+    "chat": (ChatCompletion, _described("CreateChatCompletionResponse")),
+    "responses": (Response, _described("Response")),
+    "embeddings": (CreateEmbeddingResponse, _described("CreateEmbeddingResponse")),
+    "responses-count": (InputTokenCountResponse, _described("TokenCountsResource")),
+    "model": (Model, _described("Model")),
 }
+_CHUNK = (ChatCompletionChunk, _described("CreateChatCompletionStreamResponse"))
+_EVENT = (ResponseStreamEvent, _described("ResponseStreamEvent"))
+_ERROR = _described("ErrorResponse")
 
 
 def answer_problems(form: str, body: object) -> list[Problem]:
     """A complete answer: every member known, and the model itself takes it."""
-    kind = ANSWERS[form]
-    found = problems(body, kind)
+    model, schema = ANSWERS[form]
+    found = problems(body, model, schema)
     if not found:
-        kind.model_validate(body)
+        model.model_validate(body)
     return found
 
 
@@ -50,11 +59,8 @@ def events(body: bytes) -> list[ServerSentEvent]:
 
 
 def error_problems(body: object) -> list[Problem]:
-    """An error body: `message` is what every SDK shows, `type`, `param` and `code` what code looks at."""
-    error = cast("dict[str, object]", body).get("error") if isinstance(body, dict) else None
-    if not isinstance(error, dict) or not isinstance(error.get("message"), str):
-        return [Problem("$.error", f"{body!r:.80} is no error")]
-    return []
+    """An error body, as OpenAI describes it."""
+    return problems(body, _ERROR)
 
 
 def chat_stream_problems(body: bytes) -> list[Problem]:
@@ -74,7 +80,7 @@ def chat_stream_problems(body: bytes) -> list[Problem]:
             found += error_problems(chunk)
             broke = True
             continue
-        wrong = problems(chunk, ChatCompletionChunk)
+        wrong = problems(chunk, *_CHUNK)
         found += wrong
         if not wrong:
             state.handle_chunk(ChatCompletionChunk.model_validate(chunk))
@@ -112,7 +118,7 @@ def responses_stream_problems(body: bytes) -> list[Problem]:
             found.append(Problem(f"#{number}", f"event {event.event} is typed {value.get('type')}"))
         if value.get("sequence_number") != number:
             found.append(Problem(f"#{number}.sequence_number", f"{value.get('sequence_number')} is not {number}"))
-        found += problems(value, ResponseStreamEvent)
+        found += problems(value, *_EVENT)
     ends = {"response.completed", "response.incomplete", "response.failed", "error"}
     # A failure is told twice: by the event that makes clients raise, and by the one that ends the response.
     if kinds[-1] not in ends or any(kind in ends for kind in kinds[:-1] if kinds[-2:] != ["error", "response.failed"]):

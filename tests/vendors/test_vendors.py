@@ -1,4 +1,4 @@
-"""Every translation of every recording, held against types that the vendors wrote."""
+"""Every translation of every recording, held against types and schemas that the vendors wrote."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from freehold.errors import FreeholdError
 from freehold.exchange.recordings import Recording
 from freehold.exchange.translate import Row, stream_framing, translate
 from freehold.ir import Count, Embed, Generate, ListModels, Request
-from freehold.protocols.codec import Codec, Operation, Unsupported
+from freehold.protocols.codec import Codec, Dialect, Operation, Unsupported
+from freehold.protocols.gemini_generate import CODEC as GEMINI
 from freehold.protocols.registry import CODECS, codec_of_recording
 from tests.laws.recordings import NAMES, recording
 from tests.vendors.judgement import (
@@ -18,6 +19,7 @@ from tests.vendors.judgement import (
     form_of_request,
     request_problems,
     stream_problems,
+    vertex_request_problems,
 )
 from tests.vendors.typed import Problem
 
@@ -82,6 +84,15 @@ def found_in_answer(exchange: Recording, source: Codec, row: Row, request: Reque
     return answer_problems(row.target, row.body, operation_of(exchange, request))
 
 
+def found_on_vertex(request: Request) -> list[Problem]:
+    """Vertex AI counts and embeds in other words than the Gemini API."""
+    try:
+        wire = GEMINI.encode_request(request, Dialect(provider="vertex")).value
+    except (FreeholdError, Unsupported):
+        return []
+    return vertex_request_problems(wire.body, wire.operation)
+
+
 def _same(own: str, other: str) -> bool:
     """Whether extras cross: a recording is right, whatever the types say of it."""
     return own == other or any({own, other} <= forms for forms in SAME_FORM)
@@ -103,4 +114,6 @@ def test_vendors_take_what_we_write(name: str) -> None:
             wrong[row.target, row.part] = found_in_request(exchange, row, operation)
         else:
             wrong[row.target, row.part] = found_in_answer(exchange, source, row, request)
+    if source is not GEMINI and isinstance(request, Generate | Count | Embed):
+        wrong["vertex", "request"] = found_on_vertex(request)
     assert {place: found for place, found in wrong.items() if found} == {}
