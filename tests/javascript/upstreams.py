@@ -35,7 +35,7 @@ class _Azure(AzureOpenAI):
 
 
 def _spelled_out(asked: Asked) -> Asked:
-    """The AI SDK says earlier answers without the `type`, `status` and `annotations` that the types demand."""
+    """The AI SDK says earlier answers without the `type`, `status`, `annotations` and `logprobs` that are demanded."""
     body = as_object(asked.body)
     items: list[dict[str, Any]] = body["input"] if isinstance(body["input"], list) else []
     for item in items:
@@ -43,4 +43,5 @@ def _spelled_out(asked: Asked) -> Asked:
             item |= {"type": "message", "status": "completed"}
             for part in item["content"]:
                 part.setdefault("annotations", [])
+                part.setdefault("logprobs", [])
     return msgspec.structs.replace(asked, body=json.dumps(body).encode())

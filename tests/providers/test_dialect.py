@@ -96,7 +96,8 @@ def test_short_ids_are_stable_and_apart() -> None:
     assert len({short_id(f"call_{number}", 9) for number in range(10_000)}) == 10_000
 
 
-def test_mistral_gets_its_own_words() -> None:
+@pytest.mark.parametrize("operation", ["generate", "stream"])
+def test_mistral_gets_its_own_words(operation: Operation) -> None:
     body = {
         "model": "mistral-large-latest",
         "max_completion_tokens": 10,
@@ -105,7 +106,7 @@ def test_mistral_gets_its_own_words() -> None:
         "store": False,
         "messages": [{"role": "developer", "content": "be brief"}],
     }
-    document, losses = edited(body, *of("mistral", "openai-chat", "mistral-large-latest"))
+    document, losses = edited(body, *of("mistral", "openai-chat", "mistral-large-latest", operation))
     assert document == {
         "model": "mistral-large-latest",
         "max_tokens": 10,
@@ -125,8 +126,9 @@ def test_openai_reasoning_models_get_their_own_limit_and_no_stop() -> None:
 
 def test_vertex_has_claudes_model_in_the_path_and_keeps_it_for_counting() -> None:
     body = {"model": "claude-opus-5", "messages": []}
-    document, _ = edited(body, *of("vertex", "anthropic-messages", "claude-opus-5"))
-    assert document == {"messages": [], "anthropic_version": "vertex-2023-10-16"}
+    for operation in ("generate", "stream"):
+        document, _ = edited(body, *of("vertex", "anthropic-messages", "claude-opus-5", operation))
+        assert document == {"messages": [], "anthropic_version": "vertex-2023-10-16"}
     document, _ = edited(body, *of("vertex", "anthropic-messages", "claude-opus-5", "count"))
     assert document == {**body, "anthropic_version": "vertex-2023-10-16"}
 

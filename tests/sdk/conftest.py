@@ -55,12 +55,11 @@ def amazon(url: str, key: str, secret: str) -> Any:  # noqa: ANN401 -- boto3 mak
     )
 
 
-@pytest.fixture(scope="session")
-def clients(running: Gateway) -> Iterator[Clients]:
-    """One client of each kind, kept for the run: making them costs more than using them."""
-    bearer, _ = running.mint()
-    access_key, secret = running.mint(aws=True)
-    url = running.url
+def connect(gateway: Gateway) -> Clients:
+    """One client of each kind."""
+    bearer, _ = gateway.mint()
+    access_key, secret = gateway.mint(aws=True)
+    url = gateway.url
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # botocore and google-auth warn about this Python version
         made: Clients = {
@@ -99,6 +98,13 @@ def clients(running: Gateway) -> Iterator[Clients]:
                 http_options=types.HttpOptions(base_url=url),
             ),
         }
+    return made
+
+
+@pytest.fixture(scope="session")
+def clients(running: Gateway) -> Iterator[Clients]:
+    """One client of each kind, kept for the run: making them costs more than using them."""
+    made = connect(running)
     yield made
     for client in made.values():
         client.close()

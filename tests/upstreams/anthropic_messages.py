@@ -7,12 +7,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from anthropic.types.message_count_tokens_params import MessageCountTokensParams
-from anthropic.types.message_create_params import MessageCreateParamsNonStreaming, MessageCreateParamsStreaming
-
 from tests.upstreams.scenarios import MESSAGE, STOP_SEQUENCE, Fault, Heard, Said
 from tests.upstreams.server import Asked, Reply
-from tests.upstreams.validation import WrongRequestError, as_object, check_typed
+from tests.upstreams.validation import WrongRequestError, as_object, check
+from tests.vendors import anthropic_types
 
 JSON = ("content-type", "application/json")
 SSE = ("content-type", "text/event-stream; charset=utf-8")
@@ -49,11 +47,10 @@ class AnthropicMessages:
         if asked.header("anthropic-version") is None:
             raise WrongRequestError("anthropic-version: header is required")
         if self.operation(asked) == "count":
-            check_typed(MessageCountTokensParams, body)
+            check_count(body)
             return hear(body), False
-        stream = body.get("stream") is True
-        check_message(MessageCreateParamsStreaming if stream else MessageCreateParamsNonStreaming, body)
-        return hear(body), stream
+        check_message(body)
+        return hear(body), body.get("stream") is True
 
     def operation(self, asked: Asked) -> str:
         match asked.path:
@@ -89,12 +86,17 @@ class AnthropicMessages:
         return (SSE, ("request-id", REQUEST_ID))
 
 
-def check_message(kind: type, body: Mapping[str, Any]) -> None:
-    """The package's types no longer know the sampling knobs, which the models before Opus 4.7 still take."""
+def check_count(body: Mapping[str, Any]) -> None:
+    """Raises WrongRequestError unless it is a request to count."""
+    check(body, *anthropic_types.REQUESTS["messages-count"])
+
+
+def check_message(body: Mapping[str, Any]) -> None:
+    """The package's types no longer know the sampling knobs and their limits, which older models still have."""
     for name, top in (("temperature", 1.0), ("top_p", 1.0), ("top_k", 1 << 30)):
         if not 0 <= body.get(name, 0) <= top:
             raise WrongRequestError(f"{name}: must be within 0 and {top}")
-    check_typed(kind, {name: value for name, value in body.items() if name not in {"temperature", "top_p", "top_k"}})
+    check(body, *anthropic_types.REQUESTS["messages"])
 
 
 def _error(fault: Fault) -> dict[str, Any]:

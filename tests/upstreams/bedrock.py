@@ -10,8 +10,6 @@ from typing import Any
 from urllib.parse import unquote
 from zlib import crc32
 
-import botocore.session
-from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -19,7 +17,8 @@ from botocore.credentials import Credentials
 from tests.upstreams import anthropic_messages
 from tests.upstreams.scenarios import MESSAGE, Fault, Heard, Said
 from tests.upstreams.server import Asked, Reply
-from tests.upstreams.validation import Untyped, WrongRequestError, as_object, check_shape
+from tests.upstreams.validation import WrongRequestError, as_object, refuse
+from tests.vendors import bedrock_types
 
 JSON = ("content-type", "application/json")
 EVENTS = ("content-type", "application/vnd.amazon.eventstream")
@@ -62,22 +61,15 @@ def _event(kind: str, value: Mapping[str, Any]) -> bytes:
     return frame(padded, event_type=kind, content_type="application/json", message_type="event")
 
 
-def service_model() -> Untyped:
-    return botocore.session.get_session().get_service_model("bedrock-runtime")
-
-
 class _Bedrock:
     """What both operations share."""
 
     key: tuple[str, str] = ("authorization", "")
     own_headers: frozenset[str] = _SIGNED
 
-    def __init__(self) -> None:
-        self._model = service_model()
-
     def operation(self, asked: Asked) -> str:
         for name in ("Converse", "ConverseStream", "InvokeModel", "InvokeModelWithResponseStream", "CountTokens"):
-            uri: str = self._model.operation_model(name).http["requestUri"]
+            uri: str = bedrock_types.service().operation_model(name).http["requestUri"]
             if unquote(asked.path) == uri.replace("{modelId}", MODEL):
                 return name
         raise WrongRequestError(f"Bedrock serves nothing at {asked.path}")
@@ -127,7 +119,7 @@ class BedrockConverse(_Bedrock):
         self.check_signature(asked)
         name = self.operation(asked)
         body = as_object(asked.body)
-        check_shape(self._model.operation_model(name).input_shape, body)
+        refuse(bedrock_types.request_problems(name, body))
         if name == "CountTokens":
             return Heard(), False
         return hear(body), name.endswith("Stream")
@@ -168,7 +160,7 @@ class BedrockInvoke(_Bedrock):
         name = self.operation(asked)
         body = as_object(asked.body)
         if name == "CountTokens":
-            check_shape(self._model.operation_model(name).input_shape, body)
+            refuse(bedrock_types.request_problems(name, body))
             return Heard(), False
         version = body.pop("anthropic_version", None)
         # The documented one, and what the current anthropic package sends.
@@ -177,7 +169,7 @@ class BedrockInvoke(_Bedrock):
         body.pop("anthropic_beta", None)
         if "model" in body or "stream" in body:
             raise WrongRequestError("model and stream: extra inputs are not permitted")
-        anthropic_messages.check_message(MessageCreateParamsNonStreaming, {**body, "model": MODEL})
+        anthropic_messages.check_message({**body, "model": MODEL})
         return anthropic_messages.hear(body), name.endswith("Stream")
 
     def whole(self, asked: Asked, said: Said) -> Reply:

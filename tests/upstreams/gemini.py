@@ -14,7 +14,8 @@ from pydantic.alias_generators import to_camel
 
 from tests.upstreams.scenarios import MESSAGE, Fault, Heard, Said
 from tests.upstreams.server import Asked, Reply
-from tests.upstreams.validation import WrongRequestError, as_object
+from tests.upstreams.validation import WrongRequestError, as_object, check
+from tests.vendors.published import Schema
 
 JSON = ("content-type", "application/json; charset=UTF-8")
 SSE = ("content-type", "text/event-stream")
@@ -31,13 +32,13 @@ _STATUS: Mapping[int, str] = {
     500: "INTERNAL",
     503: "UNAVAILABLE",
 }
-_CLOSED = ConfigDict(extra="forbid", alias_generator=to_camel)
+CLOSED = ConfigDict(extra="forbid", alias_generator=to_camel)
 
 
 class _Generate(BaseModel):
     """The body of generateContent, of the SDK's own parts; the SDK has no type for the whole."""
 
-    model_config = _CLOSED
+    model_config = CLOSED
 
     contents: list[types.Content]
     system_instruction: types.Content | None = None
@@ -50,15 +51,17 @@ class _Generate(BaseModel):
     service_tier: str | None = None
 
 
-class _Count(BaseModel):
-    model_config = _CLOSED
+class Count(BaseModel):
+    """The body of countTokens: contents alone, or a whole request."""
+
+    model_config = CLOSED
 
     contents: list[types.Content] | None = None
     generate_content_request: dict[str, Any] | None = None
 
 
 class _Embed(BaseModel):
-    model_config = _CLOSED
+    model_config = CLOSED
 
     model: str | None = None
     content: types.Content
@@ -68,15 +71,15 @@ class _Embed(BaseModel):
 
 
 class _EmbedMany(BaseModel):
-    model_config = _CLOSED
+    model_config = CLOSED
 
     requests: list[_Embed]
 
 
-_KINDS: Mapping[str, type[BaseModel]] = {
+KINDS: Mapping[str, type[BaseModel]] = {
     "generateContent": _Generate,
     "streamGenerateContent": _Generate,
-    "countTokens": _Count,
+    "countTokens": Count,
     "embedContent": _Embed,
     "batchEmbedContents": _EmbedMany,
 }
@@ -85,6 +88,13 @@ _KINDS: Mapping[str, type[BaseModel]] = {
 class Gemini:
     """`POST /v1beta/models/{model}:{verb}`."""
 
+    kinds: Mapping[str, type[BaseModel]] = KINDS
+    path = r"/v1beta/(?P<model>models/[^/:]+):(?P<verb>\w+)"
+    schemas: Mapping[str, Schema] = {
+        "generateContent": Schema("google-genai", "GenerateContentRequest"),
+        "streamGenerateContent": Schema("google-genai", "GenerateContentRequest"),
+        "countTokens": Schema("google-genai", "CountTokensRequest"),
+    }
     proof: str | None = PROOF
     key: tuple[str, str] = ("x-goog-api-key", "gemini-upstream")
     own_headers: frozenset[str] = frozenset()
@@ -93,23 +103,28 @@ class Gemini:
         """Raises WrongRequestError for what Google would refuse."""
         verb = self.verb(asked)
         try:
-            read = _KINDS[verb].model_validate_json(asked.body)
+            read = self.kinds[verb].model_validate_json(asked.body)
         except ValidationError as error:
             raise WrongRequestError(f"{verb}: {error}") from None
         if verb == "streamGenerateContent" and asked.query != "alt=sse":
             raise WrongRequestError(f"streams are asked for with alt=sse, not {asked.query!r}")
         for inner in known_models(as_object(asked.body)):
-            if inner != asked.path.partition("v1beta/")[2].partition(":")[0]:
+            if inner != self._called(asked)["model"]:
                 raise WrongRequestError(f"the model in the body is {inner}, in the path {asked.path}")
         # Google reads camelCase and snake_case, and both alphabets of base64; from here on there is one of each.
         known = read.model_dump(mode="json", by_alias=True, exclude_none=True)
+        if verb in self.schemas:
+            check(known, self.schemas[verb])
         return (hear(known), verb.startswith("stream")) if "contents" in known else (Heard(), False)
 
     def verb(self, asked: Asked) -> str:
-        found = re.fullmatch(r"/v1beta/models/[^/:]+:(\w+)", asked.path)
-        if found is None or found[1] not in _KINDS:
+        return self._called(asked)["verb"]
+
+    def _called(self, asked: Asked) -> re.Match[str]:
+        found = re.fullmatch(self.path, asked.path)
+        if found is None or found["verb"] not in self.kinds:
             raise WrongRequestError(f"Google serves nothing at {asked.path}")
-        return found[1]
+        return found
 
     def whole(self, asked: Asked, said: Said) -> Reply:
         value: dict[str, Any]

@@ -8,15 +8,10 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from openai.types.chat.completion_create_params import (
-    CompletionCreateParamsNonStreaming,
-    CompletionCreateParamsStreaming,
-)
-from openai.types.embedding_create_params import EmbeddingCreateParams
-
 from tests.upstreams.scenarios import MESSAGE, Fault, Heard, Said
 from tests.upstreams.server import Asked, Reply
-from tests.upstreams.validation import WrongRequestError, as_object, check_typed
+from tests.upstreams.validation import WrongRequestError, as_object, check
+from tests.vendors import openai_types
 
 JSON = ("content-type", "application/json")
 SSE = ("content-type", "text/event-stream; charset=utf-8")
@@ -65,11 +60,10 @@ class OpenAIChat:
         """Raises WrongRequestError for what OpenAI would refuse."""
         body = as_object(asked.body)
         if self.operation(asked) == "embed":
-            check_typed(EmbeddingCreateParams, body)
+            check(body, *openai_types.REQUESTS["embeddings"])
             return Heard(), False
-        stream = body.get("stream") is True
-        check_typed(CompletionCreateParamsStreaming if stream else CompletionCreateParamsNonStreaming, body)
-        return hear(body), stream
+        check(body, *openai_types.REQUESTS["chat"])
+        return hear(body), body.get("stream") is True
 
     def operation(self, asked: Asked) -> str:
         match asked.path:

@@ -6,15 +6,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from openai.types.responses.response_create_params import (
-    ResponseCreateParamsNonStreaming,
-    ResponseCreateParamsStreaming,
-)
-
 from tests.upstreams import openai_chat
 from tests.upstreams.scenarios import Call, Fault, Heard, Said
 from tests.upstreams.server import Asked, Reply
-from tests.upstreams.validation import WrongRequestError, as_object, check_typed
+from tests.upstreams.validation import WrongRequestError, as_object, check
+from tests.vendors import openai_types
 
 PROOF = "gAAAAABo-upstream_encrypted-reasoning_0123456789=="
 
@@ -34,11 +30,10 @@ class OpenAIResponses:
         if asked.path != self._path:
             raise WrongRequestError(f"OpenAI serves nothing at {asked.path}")
         body = as_object(asked.body)
-        stream = body.get("stream") is True
-        check_typed(ResponseCreateParamsStreaming if stream else ResponseCreateParamsNonStreaming, body)
+        check(body, *openai_types.REQUESTS["responses"])
         if body.get("store") is not False:
             raise WrongRequestError("store must be false: nobody asked for state at the provider")
-        return hear(body), stream
+        return hear(body), body.get("stream") is True
 
     def whole(self, asked: Asked, said: Said) -> Reply:
         headers = (openai_chat.JSON, ("x-request-id", openai_chat.REQUEST_ID))

@@ -31,18 +31,19 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 
 @cache
-def _service() -> Shape:
+def service() -> Shape:
+    """Botocore's model of Bedrock's runtime."""
     return botocore.session.Session().get_service_model("bedrock-runtime")
 
 
 def request_problems(operation: str, body: object) -> list[Problem]:
     """A request body; members that travel in path and headers are not asked for."""
-    return shape_problems(_service().operation_model(operation).input_shape, body)
+    return shape_problems(service().operation_model(operation).input_shape, body)
 
 
 def answer_problems(operation: str, body: object) -> list[Problem]:
     """An answer: of the shape, and botocore's own parser reads it."""
-    shape = _service().operation_model(operation).output_shape
+    shape = service().operation_model(operation).output_shape
     found = shape_problems(shape, body)
     if not found:
         text = json.dumps(body).encode()
@@ -138,7 +139,7 @@ def messages(body: bytes) -> list[Any]:
 
 def stream_problems(operation: str, body: bytes) -> list[Problem]:
     """A stream of events: each of its shape, in an order that says what it is part of."""
-    output = _service().operation_model(operation).output_shape
+    output = service().operation_model(operation).output_shape
     stream = next(member for member in output.members.values() if member.serialization.get("eventstream"))
     found: list[Problem] = []
     kinds: list[str] = []

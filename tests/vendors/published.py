@@ -87,7 +87,7 @@ def _spelled(error: ValidationError) -> str:
 
 
 @cache
-def _validator(schema: Schema) -> Draft202012Validator:
+def _validator(schema: Schema) -> Untyped:
     judge = extend(
         Draft202012Validator,
         {

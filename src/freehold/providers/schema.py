@@ -135,7 +135,7 @@ class Remove(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A top-level field that stands elsewhere at this provider (in the path), so leaving it out loses nothing."""
 
     field: str
-    operations: tuple[Operation, ...] = ("generate", "embed")
+    operations: tuple[Operation, ...] = ("generate", "stream", "embed")
     models: tuple[str, ...] = ("*",)
 
 
