@@ -83,6 +83,7 @@ lock: $(VENV)/.uv pyproject.toml
 	$(LOCK) $(UPGRADE) pyproject.toml --group build --constraint requirements/dev.txt --no-annotate \
 		--output-file requirements/runtime.txt
 	$(LOCK) $(UPGRADE) --group bootstrap --output-file requirements/bootstrap.txt
+	$(LOCK) $(UPGRADE) --group previous-google --output-file requirements/previous-google.txt
 
 clean:
 	rm -rf build dist $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -37,7 +37,7 @@ def test_the_gateway_alone_needs_no_extra() -> None:
     load("freehold", absent=OPTIONAL_MODULES)
 
 
-@pytest.mark.parametrize("name", ["bootstrap", "runtime", "dev"])
+@pytest.mark.parametrize("name", ["bootstrap", "runtime", "dev", "previous-google"])
 def test_every_locked_requirement_has_a_version_and_hashes(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     entries = [entry for entry in re.split(r"\n(?=[A-Za-z0-9])", text) if not entry.startswith("#")]

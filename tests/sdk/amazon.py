@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, TypeAlias
 
-from tests.sdk.conversations import DESCRIPTION, Question, Told, result_of
+from tests.sdk.questions import DESCRIPTION, Question, Told, result_of
 from tests.upstreams.scenarios import (
     DOCUMENT,
     DOCUMENT_TEXT,

@@ -19,8 +19,9 @@ from google.oauth2.credentials import Credentials
 from openai.providers import bedrock
 
 from tests.sdk.amazon import Converse, Invoke
-from tests.sdk.conversations import Chat, Conversation, Messages, Responses
+from tests.sdk.conversations import Chat, Messages, Responses
 from tests.sdk.google import GenerateContent
+from tests.sdk.questions import Conversation
 from tests.upstreams.gateway import Gateway
 
 Begin: TypeAlias = Callable[[str, str], Conversation]

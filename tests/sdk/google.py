@@ -7,7 +7,7 @@ from typing import Any
 from google import genai
 from google.genai import types
 
-from tests.sdk.conversations import DESCRIPTION, Question, Told, result_of
+from tests.sdk.questions import DESCRIPTION, Question, Told, result_of
 from tests.upstreams.scenarios import DOCUMENT, IMAGE, PARAMETERS, SCHEMA, STOP_SEQUENCE, SYSTEM
 
 

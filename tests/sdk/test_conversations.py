@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.sdk.conftest import Begin
-from tests.sdk.conversations import Question
+from tests.sdk.questions import Question
 from tests.upstreams.gateway import SPOKEN, UPSTREAMS
 from tests.upstreams.scenarios import AFTER_RESULTS, FIRST, Said
 

@@ -13,7 +13,8 @@ import openai
 import pytest
 
 from tests.sdk.conftest import Begin
-from tests.sdk.conversations import Chat, Conversation, Messages, Question, Responses
+from tests.sdk.conversations import Chat, Messages, Responses
+from tests.sdk.questions import Conversation, Question
 from tests.upstreams.gateway import Gateway
 from tests.upstreams.server import Reply, Server
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.sdk.conftest import Clients, connect, conversation
-from tests.sdk.conversations import Question
+from tests.sdk.questions import Question
 from tests.upstreams import anthropic_messages, gemini, vertex
 from tests.upstreams.gateway import Gateway, Upstream
 from tests.upstreams.scenarios import AFTER_RESULTS
