@@ -132,7 +132,7 @@ def _accept(
     *,
     forced: bool = False,
 ) -> Accepted:
-    row = features(order, candidate, standing, ask)
+    row = features(order, candidate, standing, ask, rule.strategy.reads)
     return Accepted(candidate.name, rule.strategy.score(row, rule.weights), row, forced)
 
 

@@ -8,6 +8,7 @@ less is better.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Final, TypeAlias
 
 import msgspec
@@ -99,10 +100,10 @@ WELL: Final = Standing()
 """A target of which nothing is known."""
 
 
-def features(order: int, candidate: Candidate, standing: Standing, ask: Ask) -> Features:
-    """A candidate's row for a request."""
+def features(order: int, candidate: Candidate, standing: Standing, ask: Ask, reads: Collection[int]) -> Features:
+    """A candidate's row for a request; what costs something to know is there only where it is read."""
     expected: int | None = None
-    if candidate.price is not None:
+    if candidate.price is not None and COST in reads:
         usage = Usage(input_tokens=ask.input_tokens, output_tokens=ask.output_tokens)
         expected = cost(usage, candidate.price.at(ask.at))
     return (
@@ -113,7 +114,7 @@ def features(order: int, candidate: Candidate, standing: Standing, ask: Ask) -> 
         standing.speed or 0.0,
         standing.errors,
         ask.output_tokens,
-        _draw(ask.draw, order),
+        _draw(ask.draw, order) if DRAW in reads else 0.0,
     )
 
 

@@ -110,7 +110,7 @@ class DomainBreaker(Breaker):
 class _Known:
     """What is remembered of one target."""
 
-    __slots__ = ("breaker", "cooling", "disabled", "errors", "first_token", "speed")
+    __slots__ = ("breaker", "cooling", "disabled", "errors", "first_token", "seen", "speed")
 
     def __init__(self) -> None:
         self.breaker = Breaker()
@@ -119,6 +119,8 @@ class _Known:
         self.first_token: float | None = None
         self.speed: float | None = None
         self.errors = 0.0
+        self.seen: Standing | None = None
+        """What a decision sees of it while nothing speaks against it; made anew after a change."""
 
     @property
     def plain(self) -> bool:
@@ -153,6 +155,8 @@ class Health:
                     break
         if known is None:
             return Standing(broken=broken, until=until)
+        if known.seen is not None and not broken:
+            return known.seen
         cooling = False
         if not known.plain:
             if known.cooling <= now:
@@ -161,7 +165,7 @@ class Health:
                 cooling, until = True, known.cooling
             if not broken and known.breaker.blocks(now):
                 broken, until = candidate.name, known.breaker.until
-        return Standing(
+        standing = Standing(
             disabled=known.disabled,
             broken=broken,
             cooling=cooling,
@@ -170,6 +174,9 @@ class Health:
             speed=known.speed,
             errors=known.errors,
         )
+        if known.plain and not broken:
+            known.seen = standing
+        return standing
 
     def asked(self, candidate: Candidate, now: float) -> None:
         """A request goes to a target: where a breaker is open, it is its probe."""
@@ -203,6 +210,7 @@ class Health:
             known = self._targets.get(candidate.name)
             if known is not None:
                 known.breaker.succeed()
+                known.seen = None
             return
         known = self._known(candidate.name)
         known.errors += SMOOTHING * (1.0 - known.errors)
@@ -250,7 +258,10 @@ class Health:
         }
 
     def _known(self, target: str) -> _Known:
+        """What is remembered of a target, to be changed."""
         known = self._targets.get(target)
+        if known is not None:
+            known.seen = None
         if known is None:
             if len(self._targets) >= MOST_KNOWN:
                 self._forget()
