@@ -378,3 +378,89 @@ async def test_no_content_and_no_secret_is_on_record(tmp_path: Path) -> None:
     for line in CONFIG.splitlines():
         if "key-of" in line or "secret-of" in line:
             assert line.partition('"')[2].rstrip('"').encode() not in written
+
+
+VERTEX = """
+[accounts.vertex]
+provider = "vertex"
+project = "p"
+location = "europe-west4"
+[models.vectors]
+targets = ["vertex/text-embedding-005"]
+"""
+PREDICTIONS: JsonObject = {
+    "predictions": [{"embeddings": {"values": [0.5, 1.0], "statistics": {"token_count": 3, "truncated": False}}}],
+    "metadata": {"billableCharacterCount": 5},
+}
+
+
+@pytest.fixture
+def google(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Application Default Credentials that are always there."""
+    import google.auth
+
+    class Given:
+        token = "T"
+        expiry = None
+
+        def refresh(self, request: object) -> None:
+            del request
+
+    monkeypatch.setattr(google.auth, "default", lambda **_: (Given(), None))
+
+
+@pytest.mark.usefixtures("google")
+@pytest.mark.parametrize(
+    ("path", "body", "codec", "lane"),
+    [
+        ("/v1/embeddings", {"model": "vectors", "input": "hello"}, "openai-embeddings", "translate"),
+        (
+            "/v1beta/models/vertex%2Ftext-embedding-005:embedContent",
+            {"model": "models/vertex/text-embedding-005", "content": {"parts": [{"text": "hello"}]}},
+            "gemini-generate",
+            "same-language",
+        ),
+        (
+            "/v1beta1/projects/me/locations/us/publishers/google/models/text-embedding-005:predict",
+            {"instances": [{"content": "hello"}]},
+            "gemini-generate",
+            "tunnel",
+        ),
+    ],
+    ids=["openai", "gemini", "vertex"],
+)
+async def test_vectors_of_vertex_are_asked_for_by_predict(
+    tmp_path: Path, path: str, body: JsonObject, codec: str, lane: str
+) -> None:
+    side = Roadside(tmp_path, FakeUpstream(reply(PREDICTIONS)), VERTEX)
+    door = await side.ask(path, body, codec, operation="embed")
+    assert door.status == 200, door.body
+    asked = side.upstream.requests[0]
+    assert asked.target == (
+        "/v1beta1/projects/p/locations/europe-west4/publishers/google/models/text-embedding-005:predict"
+    )
+    assert msgspec.json.decode(asked.body) == {"instances": [{"content": "hello"}]}
+    assert b"[0.5,1.0]" in door.body
+    record = side.records()[0]
+    assert record.attempts[0].lane == lane
+    assert record.usage is not None
+    assert record.usage.input_tokens == 3
+
+
+async def test_vectors_asked_of_vertex_come_from_anywhere(tmp_path: Path) -> None:
+    answer: JsonObject = {
+        "object": "list",
+        "model": "text-embedding-3-small",
+        "data": [{"object": "embedding", "index": 0, "embedding": [0.5, 1.0]}],
+        "usage": {"prompt_tokens": 3, "total_tokens": 3},
+    }
+    side = Roadside(tmp_path, FakeUpstream(reply(answer)))
+    path = "/v1beta1/projects/me/locations/us/publishers/google/models/one%2Ftext-embedding-3-small:predict"
+    body: JsonObject = {"instances": [{"content": "hello"}], "parameters": {"outputDimensionality": 2}}
+    door = await side.ask(path, body, "gemini-generate", operation="embed")
+    assert msgspec.json.decode(side.upstream.requests[0].body) == {
+        "model": "text-embedding-3-small",
+        "input": ["hello"],
+        "dimensions": 2,
+    }
+    assert door.json == {"predictions": [{"embeddings": {"statistics": {"token_count": 3}, "values": [0.5, 1.0]}}]}

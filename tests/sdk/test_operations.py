@@ -10,6 +10,7 @@ import openai
 import pytest
 from google import genai
 from google.genai import types
+from google.oauth2.credentials import Credentials
 
 from tests.sdk.conftest import Clients
 from tests.upstreams import anthropic_messages, gemini
@@ -67,6 +68,26 @@ def test_embeddings_by_google(vectors: Gateway, model: str) -> None:
     answer = client.models.embed_content(model=model, contents=texts)
     client.close()
     assert [row.values for row in answer.embeddings or []] == [list(VECTOR), list(VECTOR)]
+
+
+@pytest.mark.parametrize("model", VECTORS)
+def test_embeddings_by_vertex(vectors: Gateway, model: str) -> None:
+    """By `embedContent` for a model that is called Gemini, by `predict` for any other."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        client = genai.Client(
+            enterprise=True,
+            project="p",
+            location="europe-west4",
+            credentials=Credentials(token="x"),
+            http_options=types.HttpOptions(base_url=vectors.url),
+        )
+    texts = [types.Content(parts=[types.Part(text=text)]) for text in ("one", "two")]
+    asked = types.EmbedContentConfig(output_dimensionality=3, task_type="RETRIEVAL_QUERY")
+    for contents in (texts, texts[:1]):
+        answer = client.models.embed_content(model=model, contents=contents, config=asked)
+        assert [row.values for row in answer.embeddings or []] == [list(VECTOR)] * len(contents)
+    client.close()
 
 
 def test_tokens_counted_by_anthropic(gateway: Gateway, clients: Clients) -> None:

@@ -35,6 +35,7 @@ POSTS = [
     ("/v1beta1/projects/p/locations/l/publishers/google/models/g:generateContent", "gemini-generate", "generate"),
     ("/projects/p/locations/l/publishers/google/models/g:generateContent", "gemini-generate", "generate"),
     ("/v1beta1/publishers/google/models/g:streamGenerateContent", "gemini-generate", "generate"),
+    ("/v1beta1/projects/p/locations/l/publishers/google/models/e:predict", "gemini-generate", "embed"),
     ("/v1/projects/p/locations/l/publishers/openai/v1/responses", "openai-responses", "generate"),
 ]
 

@@ -161,6 +161,12 @@ def tunnel(wire: WireRequest, seen: Glance, target: Target, operation: Operation
         return None  # they say the version in the body, where others want it as a header
     if name == "gemini-generate" and operation != "generate" and seen.model != target.model:
         return None  # each request of a batch, and one that is counted, names the model again
+    if (
+        name == "gemini-generate"
+        and operation == "embed"
+        and ("/publishers/" in wire.path) != (target.provider == "vertex")
+    ):
+        return None  # Vertex AI has other bodies for vectors than the Gemini API
     body = wire.body
     if manners.model_in_body and seen.model != target.model:
         fields = {**fields, "model": msgspec.Raw(msgspec.json.encode(target.model))}

@@ -113,6 +113,11 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         example=f"/v1beta1{_VERTEX_EXAMPLE}/publishers/google/models/m:generateContent",
         note="Vertex AI; the other verbs likewise, `/v1` or no version, and without project and location.",
     ),
+    Entry(
+        path="/v1beta1" + _VERTEX + "/publishers/google/models/{model}:predict",
+        example=f"/v1beta1{_VERTEX_EXAMPLE}/publishers/google/models/m:predict",
+        note="Embeddings of texts; other predictions (images, video) are refused.",
+    ),
     Entry(method="GET", path="/v1beta/models", example="/v1beta/models"),
     Entry(
         method="GET",

@@ -46,7 +46,11 @@ _GEMINI_VERBS: dict[str, Route] = {
     "embedContent": Route("gemini-generate", "embed"),
     "batchEmbedContents": Route("gemini-generate", "embed"),
 }
-_VERTEX_ANTHROPIC_VERBS: dict[str, Route] = {"rawPredict": _MESSAGES, "streamRawPredict": _MESSAGES}
+_VERTEX_VERBS: dict[str, Route] = {
+    "rawPredict": _MESSAGES,
+    "streamRawPredict": _MESSAGES,
+    "predict": Route("gemini-generate", "embed"),
+}
 _BEDROCK_VERBS: dict[str, Route] = {
     "converse": Route("bedrock-converse", "generate"),
     "converse-stream": Route("bedrock-converse", "generate"),
@@ -103,7 +107,7 @@ def _find_post(path: str) -> Route | None:
     if (found := _VERTEX_PATH.fullmatch(path)) is not None:
         if found[2] == "count-tokens" and found[3] == "rawPredict":
             return _COUNT_TOKENS
-        return _VERTEX_ANTHROPIC_VERBS.get(found[3]) or _GEMINI_VERBS.get(found[3])
+        return _VERTEX_VERBS.get(found[3]) or _GEMINI_VERBS.get(found[3])
     if (found := _GEMINI_PATH.fullmatch(path)) is not None:
         return _GEMINI_VERBS.get(found[1])
     if (found := _VERTEX_OPENAI.fullmatch(path)) is not None:

@@ -9,7 +9,7 @@ from typing import Any
 from freehold.protocols.codec import Frame, WireRequest, WireResponse
 
 ROOT = Path(__file__).parents[2] / "exchanges"
-FOLDERS = ("gemini-generate", "gemini-stream", "gemini-count-tokens", "gemini-embeddings")
+FOLDERS = ("gemini-generate", "gemini-stream", "gemini-count-tokens", "gemini-embeddings", "gemini-predict")
 PATHS = tuple(path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.json")))
 
 

@@ -98,8 +98,9 @@ class GeminiGenerate:
             case "countTokens":
                 return read_count(parse_object(wire.body), model=model, headers=asked)
             case "embedContent" | "batchEmbedContents":
-                batch = verb == "batchEmbedContents"
-                return read_embed(parse_object(wire.body), model=model, batch=batch, headers=asked)
+                return read_embed(parse_object(wire.body), model=model, verb=verb, headers=asked)
+            case "predict" if found["publisher"] is not None:
+                return read_embed(parse_object(wire.body), model=model, verb=verb, headers=asked)
             case _:
                 raise Unsupported(f"{self.name} has no {verb}")
 
@@ -149,7 +150,7 @@ class GeminiGenerate:
             return read_models(body)
         if isinstance(request, Count) or ("totalTokens" in body and "candidates" not in body):
             return _read_count(body)
-        if isinstance(request, Embed) or "embedding" in body or "embeddings" in body:
+        if isinstance(request, Embed) or not body.keys().isdisjoint(("embedding", "embeddings", "predictions")):
             return read_embeddings(body)
         return self._renamed(read_response(body, _numbers(request) or GEMINI_NUMBERS), request)
 
@@ -209,8 +210,10 @@ def _call(
     operation: Literal["generate", "count", "embed"] = "generate",
     stream: bool = False,
 ) -> Encoded[WireRequest]:
+    # Only Vertex AI has this verb for texts; at the Gemini API it makes images.
+    models = "/v1beta1/publishers/google/models" if verb == "predict" else "/v1beta/models"
     wire = WireRequest(
-        path=f"/v1beta/models/{quote(model, safe='')}:{verb}",
+        path=f"{models}/{quote(model, safe='')}:{verb}",
         query="alt=sse" if stream else "",
         headers=(("content-type", "application/json"),),
         body=write_json(encoded.value),

@@ -1,45 +1,44 @@
-"""Vectors: `embedContent` for one, `batchEmbedContents` for several."""
+"""Vectors: `embedContent` for one, `batchEmbedContents` for several; Vertex AI's `predict` stands in `predict`.
+
+Vertex AI keeps the options of both in an object `embedContentConfig`, where the Gemini API has them beside the content.
+"""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import math
-import struct
 from typing import Literal, cast
 
 from freehold.errors import CallerError
 from freehold.ir import Embed, Embedding, Embeddings, Extra, JsonObject, JsonValue, Losses, Media, Opaque
-from freehold.protocols.codec import Dialect, Encoded, Unsupported, garbled
-from freehold.protocols.gemini_generate.language import CUTS, LANGUAGE, NAME, REQUESTS, is_ours
+from freehold.protocols.codec import Dialect, Encoded, garbled
+from freehold.protocols.gemini_generate.language import CUTS, LANGUAGE, NAME, is_ours
 from freehold.protocols.gemini_generate.parts import PartWriter
+from freehold.protocols.gemini_generate.predict import (
+    came_as_predictions,
+    read_predict,
+    read_predictions,
+    write_predict,
+    write_predictions,
+)
 from freehold.protocols.gemini_generate.usage import read_usage, write_usage
+from freehold.protocols.gemini_generate.vectors import (
+    Form,
+    floats_of,
+    form_for,
+    form_of,
+    keep_rests,
+    purpose_of,
+    restore_outside,
+    rests_of,
+    take_common,
+    take_vector,
+    with_form,
+    without_marks,
+)
 from freehold.protocols.gemini_generate.wire import Node, repeat, restore
 
-Verb = Literal["embedContent", "batchEmbedContents"]
+Verb = Literal["embedContent", "batchEmbedContents", "predict"]
 
-_PURPOSES = {
-    "query": "RETRIEVAL_QUERY",
-    "search_query": "RETRIEVAL_QUERY",
-    "document": "RETRIEVAL_DOCUMENT",
-    "search_document": "RETRIEVAL_DOCUMENT",
-    "classification": "CLASSIFICATION",
-    "clustering": "CLUSTERING",
-}
-"""Other vendors' words for what a vector is for, in Google's."""
-
-_OWN_PURPOSES = frozenset(
-    {
-        "RETRIEVAL_QUERY",
-        "RETRIEVAL_DOCUMENT",
-        "SEMANTIC_SIMILARITY",
-        "CLASSIFICATION",
-        "CLUSTERING",
-        "QUESTION_ANSWERING",
-        "FACT_VERIFICATION",
-        "CODE_RETRIEVAL_QUERY",
-    }
-)
+_CONFIG = "embedContentConfig"
 
 _BETWEEN = "\n"
 """Between the texts of one content, which have one vector together."""
@@ -47,20 +46,31 @@ _BETWEEN = "\n"
 # --- Requests --------------------------------------------------------------------------------------------------------
 
 
-def read_embed(body: JsonObject, *, model: str, batch: bool, headers: Extra | None) -> Embed:
-    """A request for vectors. Raises CallerError for inputs that are no objects."""
-    return _read_batch(body, model, headers) if batch else _read_single(body, model, headers)
+def read_embed(body: JsonObject, *, model: str, verb: Verb, headers: Extra) -> Embed:
+    """A request for vectors. Raises CallerError for inputs that are no objects, Unsupported for other predictions."""
+    match verb:
+        case "predict":
+            return read_predict(body, model=model, headers=headers)
+        case "batchEmbedContents":
+            return _read_batch(body, model, headers)
+        case "embedContent":
+            return _read_single(body, model, headers)
 
 
-def _read_single(body: JsonObject, model: str, headers: Extra | None) -> Embed:
+def _read_single(body: JsonObject, model: str, headers: Extra) -> Embed:
     node = Node(body)
+    options = node.child(_CONFIG)
+    if options is not None:
+        headers = with_form(headers, "nested")
+        node.keep(_CONFIG, options, hollow=True)
+    said = node if options is None else options
     return Embed(
         origin=NAME,
         model=model,
         inputs=(_take_content(node),),
-        dimensions=node.take_int("outputDimensionality"),
-        purpose=node.take_str("taskType"),
-        title=node.take_str("title"),
+        dimensions=said.take_int("outputDimensionality"),
+        purpose=said.take_str("taskType"),
+        title=said.take_str("title"),
         headers=headers,
         extra=node.rest(),
     )
@@ -89,19 +99,23 @@ def _take_content(node: Node) -> str | Opaque:
     return _BETWEEN.join(texts)
 
 
-def _read_batch(body: JsonObject, model: str, headers: Extra | None) -> Embed:
+def _read_batch(body: JsonObject, model: str, headers: Extra) -> Embed:
     """Several requests in one. What they all say alike is taken, the rest stays with each."""
     node = Node(body)
     nodes = [Node(item, f"requests[{index}]") for index, item in enumerate(node.need_list("requests"))]
     inputs = tuple(_take_content(item) for item in nodes)
+    said: list[Node] = []
     for item in nodes:
         if not item.take_constant("model", f"models/{model}") and not item.has("model"):
             item.note_absent("model")
-    dimensions = _take_common(nodes, "outputDimensionality")
-    purpose, title = _take_common(nodes, "taskType"), _take_common(nodes, "title")
-    rests = [item.mark().fields for item in nodes]
-    said = any(LANGUAGE.effects.get(name, "unknown") is not None for rest in rests for name in rest)
-    node.put_back("requests" if said else REQUESTS, cast("JsonValue", rests))
+        options = item.child(_CONFIG)
+        if options is not None:
+            headers = with_form(headers, "nested")
+            item.keep(_CONFIG, options, hollow=True)
+        said.append(item if options is None else options)
+    dimensions = take_common(said, "outputDimensionality")
+    purpose, title = take_common(said, "taskType"), take_common(said, "title")
+    keep_rests(node, nodes, "requests")
     return Embed(
         origin=NAME,
         model=model,
@@ -115,63 +129,51 @@ def _read_batch(body: JsonObject, model: str, headers: Extra | None) -> Embed:
     )
 
 
-def _take_common(nodes: list[Node], name: str) -> JsonValue:
-    """A field that every request has with the same value."""
-    values = [node.peek(name) for node in nodes]
-    wanted = int if name == "outputDimensionality" else str
-    first = values[0] if values else None
-    if not isinstance(first, wanted) or isinstance(first, bool) or any(value != first for value in values):
-        return None
-    for node in nodes:
-        node.take(name)
-    return first
-
-
 def write_embed(request: Embed, dialect: Dialect) -> tuple[Verb, Encoded[JsonObject]]:
-    """The verb and the body. Raises Unsupported where Vertex AI would need several requests."""
+    """The verb and the body, in the form that the provider takes. Raises Unsupported for inputs that it does not."""
+    form = form_for(request, dialect)
+    if form == "predict":
+        return "predict", write_predict(request)
     losses = Losses()
     batch = request.batch or len(request.inputs) != 1
-    if dialect.provider == "vertex" and batch:
-        if len(request.inputs) != 1:
-            raise Unsupported(f"{NAME} on Vertex AI embeds one content at a time")
-        batch = False
-    native = request.origin == NAME
-    items = [_write_one(item, request, losses, f"inputs[{index}]") for index, item in enumerate(request.inputs)]
+    said = rests_of(request, form, losses)
+    items = [_write_one(item, request, form, losses, f"inputs[{at}]") for at, item in enumerate(request.inputs)]
     if request.user is not None:
         losses.add("user", "dropped", "accounting")
     if not batch:
-        if native or not is_ours(request.extra):
+        if said is not None or not is_ours(request.extra):
             restore(request.extra, items[0], losses, "")
             _cut(items[0])
         return "embedContent", Encoded(items[0], losses.done())
-    ours = request.extra.fields if request.extra is not None and is_ours(request.extra) else {}
-    said = ours.get("requests", ours.get(REQUESTS))
     for index, item in enumerate(items):
-        rest = said[index] if isinstance(said, list) and index < len(said) else None
+        rest = said[index] if said is not None and index < len(said) else None
         if not isinstance(rest, dict):
-            item["model"] = f"models/{request.model}"
+            if form == "flat":
+                item["model"] = f"models/{request.model}"
             continue
         item["model"] = rest.get("model", f"models/{request.model}")
         repeat(rest, item)
         _cut(item)
     body: JsonObject = {"requests": cast("JsonValue", items)}
-    if native and request.extra is not None:
-        repeat({name: item for name, item in request.extra.fields.items() if name != "requests"}, body)
-    else:
-        restore(request.extra, body, losses, "")
+    restore_outside(request, said, body, losses)
     return "batchEmbedContents", Encoded(body, losses.done())
 
 
-def _write_one(item: str | tuple[int, ...] | Media | Opaque, request: Embed, losses: Losses, path: str) -> JsonObject:
+def _write_one(
+    item: str | tuple[int, ...] | Media | Opaque, request: Embed, form: Form, losses: Losses, path: str
+) -> JsonObject:
     wire: JsonObject = {"content": _content(item, losses, path)}
-    purpose = _purpose(request, losses)
+    options: JsonObject = {}
+    purpose = purpose_of(request, losses)
     if purpose is not None:
-        wire["taskType"] = purpose
+        options["taskType"] = purpose
     if request.title is not None:
-        wire["title"] = request.title
+        options["title"] = request.title
     if request.dimensions is not None:
-        wire["outputDimensionality"] = request.dimensions
-    return wire
+        options["outputDimensionality"] = request.dimensions
+    if form == "flat":
+        return {**wire, **options}
+    return {**wire, _CONFIG: options} if options else wire
 
 
 def _content(item: str | tuple[int, ...] | Media | Opaque, losses: Losses, path: str) -> JsonObject:
@@ -205,16 +207,6 @@ def _cut(item: JsonObject) -> None:
         content["parts"] = [{"text": one} for one in texts]
 
 
-def _purpose(request: Embed, losses: Losses) -> str | None:
-    purpose = request.purpose
-    if purpose is None or request.origin == NAME:
-        return purpose
-    known = purpose if purpose in _OWN_PURPOSES else _PURPOSES.get(purpose.lower())
-    if known is None:
-        losses.add("purpose", "dropped", "behaviour", purpose)
-    return known
-
-
 # --- Answers ---------------------------------------------------------------------------------------------------------
 
 
@@ -227,6 +219,8 @@ def read_embeddings(body: JsonObject) -> Embeddings:
 
 
 def _read_embeddings(node: Node) -> Embeddings:
+    if node.has("predictions"):
+        return read_predictions(node)
     single = node.child("embedding")
     if single is not None:
         data = (_read_vector(single),)
@@ -239,39 +233,31 @@ def _read_embeddings(node: Node) -> Embeddings:
 
 
 def _read_vector(node: Node) -> Embedding:
-    values = node.need_list("values")
-    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        node.fail("must hold numbers only", "values")
-    return Embedding(vector=tuple(cast("list[float]", values)), extra=node.rest())
+    return Embedding(vector=take_vector(node), extra=node.rest())
 
 
 def write_embeddings(result: Embeddings, request: Embed | None) -> Encoded[JsonObject]:
     """The vectors, in the form of the verb that asked for them."""
+    as_predictions = came_as_predictions(result)
+    if form_of(request) == "predict" or (request is None and as_predictions):
+        return write_predictions(result)
     losses = Losses()
-    rows = [_write_vector(item, losses, f"data[{index}]") for index, item in enumerate(result.data)]
-    said = result.extra.fields if result.extra is not None and is_ours(result.extra) else None
-    single = "embedding" in said if said is not None else request is not None and not request.batch
+    rows = [
+        _write_vector(item, losses, f"data[{index}]", foreign=as_predictions) for index, item in enumerate(result.data)
+    ]
+    said = result.extra.fields if result.extra is not None and is_ours(result.extra) else {}
+    single = "embedding" in said if request is None else not request.batch
     body: JsonObject = {"embedding": rows[0]} if single and rows else {"embeddings": cast("JsonValue", rows)}
     if result.usage is not None:
         body["usageMetadata"] = write_usage(result.usage, result.usage.extra, losses, "usage")
-    restore(result.extra, body, losses, "")
+    restore(without_marks(result.extra), body, losses, "")
     return Encoded(body, losses.done())
 
 
-def _write_vector(item: Embedding, losses: Losses, path: str) -> JsonObject:
-    vector = item.vector if isinstance(item.vector, tuple) else _floats(item.vector)
-    wire: JsonObject = {"values": cast("JsonValue", list(vector))}
-    restore(item.extra, wire, losses, path)
+def _write_vector(item: Embedding, losses: Losses, path: str, *, foreign: bool) -> JsonObject:
+    wire: JsonObject = {"values": cast("JsonValue", list(floats_of(item)))}
+    if foreign:
+        losses.drop_extra(item.extra, path)
+    else:
+        restore(item.extra, wire, losses, path)
     return wire
-
-
-def _floats(data: str) -> tuple[float, ...]:
-    """Base64 of little-endian float32. Raises Unsupported for other numbers, which some providers send instead."""
-    try:
-        raw = base64.b64decode(data)
-    except binascii.Error:
-        raise garbled(NAME, "a vector is not base64") from None
-    vector = struct.unpack(f"<{len(raw) // 4}f", raw[: len(raw) // 4 * 4])
-    if not all(map(math.isfinite, vector)):
-        raise Unsupported(f"{NAME} has no vectors of other numbers than float32")
-    return vector

@@ -55,6 +55,7 @@ _CONTENT = (
     "toolResponse",
     "audioTranscription",
     "requests",
+    "instances",
     # a prompt that lies at Google
     "cachedContent",
 )
@@ -142,6 +143,7 @@ _BEHAVIOUR = (
     "title",
     "autoTruncate",
     "embedContentConfig",
+    "mimeType",
 )
 _ACCOUNTING = (
     "labels",
@@ -176,6 +178,7 @@ _BOOKKEEPING = (
     "alt",
     "enums",
     "vertex",
+    "form",
     "id",
     "name",
     "role",
@@ -194,6 +197,7 @@ _BOOKKEEPING = (
     "generateContentRequest",
     "embedding",
     "embeddings",
+    "predictions",
     "error",
     "continuationToken",
     "description",
