@@ -11,6 +11,7 @@ POSTS = [
     ("/chat/completions", "openai-chat", "generate"),
     ("/openai/v1/chat/completions", "openai-chat", "generate"),
     ("/v1/responses", "openai-responses", "generate"),
+    ("/v1/responses/input_tokens", "openai-responses", "count"),
     ("/v1/embeddings", "openai-embeddings", "embed"),
     ("/openai/deployments/my%20dep%2F1/chat/completions", "azure-openai", "generate"),
     ("//openai/deployments/d/chat/completions", "azure-openai", "generate"),

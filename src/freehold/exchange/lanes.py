@@ -175,7 +175,7 @@ def tunnel(wire: WireRequest, seen: Glance, target: Target, operation: Operation
         # The record needs the figure; `answers` takes it out again for a client that did not ask.
         fields = {**fields, "stream_options": _with_usage(fields.get("stream_options"))}
         body = msgspec.json.encode(fields)
-    if name == "openai-responses":
+    if name == "openai-responses" and operation == "generate":
         stateless = _stateless(fields)
         if stateless is not fields:
             body = msgspec.json.encode(stateless)
@@ -348,8 +348,18 @@ def choose_target(place: Place, client: Codec, request_of: RequestOf, operation:
         if best is None or weight < best[0]:
             best = (weight, target)
     if best is None:
-        raise Unsupported(f"{place.name} has no protocol for this operation ({operation})")
+        raise Unsupported(f"{place.name}: {_NOT_OFFERED[operation]}")
     return best[1]
+
+
+_NOT_OFFERED: dict[Operation, str] = {
+    "generate": "nothing that it is asked in generates answers; ask another model for them",
+    "embed": "its provider makes no vectors of it; name a model made for embeddings",
+    "count": "its provider counts no tokens before they are asked for; read the usage of an answer, or count with a "
+    "model at Anthropic, Amazon Bedrock, Google or OpenAI",
+    "list": "it can not be listed",
+}
+"""What a caller whose model lacks an operation is told, with the remedy."""
 
 
 def _count(losses: tuple[Loss, ...], effect: str) -> int:

@@ -58,6 +58,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(method="GET", path="/openai/v1/models", example="/openai/v1/models"),
     Entry(method="GET", path="/models", example="/models"),
     *_openai("/responses", "State (`previous_response_id`, `conversation`, `background`) is refused."),
+    *_openai("/responses/input_tokens"),
     *_openai("/embeddings"),
     Entry(
         path="/openai/deployments/{deployment}/chat/completions",

@@ -32,6 +32,7 @@ _EXACT: dict[str, Route] = {}
 for _base in ("", "/v1", "/openai/v1"):
     _EXACT[f"{_base}/chat/completions"] = _CHAT
     _EXACT[f"{_base}/responses"] = _RESPONSES
+    _EXACT[f"{_base}/responses/input_tokens"] = Route("openai-responses", "count")
     _EXACT[f"{_base}/embeddings"] = _EMBEDDINGS
 for _base in ("", "/v1", "/anthropic/v1"):
     _EXACT[f"{_base}/messages"] = _MESSAGES
