@@ -22,7 +22,7 @@ def test_chat_takes_instructions_limits_and_standard_input(freehold: Freehold, s
     limits = ("--system", "Be brief.", "--max-tokens", "3")
     done = freehold("chat", "gpt", "-", *limits, "--json", "--config", sandbox.config, stdin="Hi")
     told = json.loads(done.stdout)
-    assert told["error"] is None
+    assert "error" not in told
     assert told["exchange"]["usage"]["output_tokens"] == 3
     assert told["exchange"]["attempts"][0]["last_byte_ms"] > 0
 
@@ -31,6 +31,9 @@ def test_chat_fails_with_the_reason(freehold: Freehold, sandbox: Sandbox) -> Non
     done = freehold("chat", "nonsense", "Hi", "--config", sandbox.config)
     assert (done.returncode, done.stdout) == (1, "")
     assert "there is no model `nonsense`" in done.stderr
+    told = json.loads(freehold("chat", "nonsense", "Hi", "--json", "--config", sandbox.config).stdout)
+    assert told["error"]["code"] == "model_not_found"
+    assert told["exchange"]["error"] == "model_not_found"
 
 
 def test_check_live_asks_every_account(freehold: Freehold, sandbox: Sandbox) -> None:
@@ -51,6 +54,9 @@ def test_check_live_names_the_account_that_fails(freehold: Freehold, sandbox: Sa
     assert "FAILED gpt-5" in done.stdout
     assert "Incorrect API key" in done.stdout
     assert done.stdout.count(" ok ") == len(text.split("[accounts.")) - 2
+    told = json.loads(freehold("check", "--live", "--json").stdout)
+    assert told["error"] == {"code": "check_failed", "message": "1 account did not answer: openai"}
+    assert [row["account"] for row in told["accounts"] if not row["ok"]] == ["openai"]
 
 
 def test_the_ledger_shows_what_was_asked(freehold: Freehold, sandbox: Sandbox) -> None:

@@ -77,8 +77,8 @@ def test_check_reports_every_mistake(freehold: Freehold, tmp_path: Path) -> None
     done = freehold("check", "--json")
     assert done.returncode == 1
     told = json.loads(done.stdout)
-    assert told["ok"] is False
-    assert len(told["problems"]) == 3
+    assert told["error"]["code"] == "invalid_config"
+    assert len(told["error"]["problems"]) == 3
     assert "line 6" in done.stderr
     assert freehold("check", "--config", "missing.toml").returncode == 1
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from freehold import __version__
+from freehold.cli.failure import run
 
 COMMANDS: tuple[str, ...] = (
     "demo",
@@ -68,7 +69,4 @@ def main() -> None:
     """Run the command that was asked for. Exits 0 done, 1 failed, 2 wrong use, 130 interrupted."""
     asked = sys.argv[1] if len(sys.argv) > 1 else ""
     app = build((asked,) if asked in COMMANDS else COMMANDS)
-    try:
-        app()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(run(app, sys.argv[1:]))

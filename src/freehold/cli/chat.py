@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from freehold.cli.options import ConfigOption, JsonOption, load_or_exit, print_json
-from freehold.errors import FreeholdError
+from freehold.cli.failure import CommandError
+from freehold.cli.options import ConfigOption, JsonOption, print_json
 
 if TYPE_CHECKING:
     from freehold.cli.asking import Answered, Question
@@ -32,8 +32,9 @@ def command(
     import uvloop
 
     from freehold.cli.asking import Question, explanation
+    from freehold.config import load
 
-    loaded = load_or_exit(config)
+    loaded = load(config, os.environ)
     question = Question(
         model=model,
         text=sys.stdin.read() if text == "-" else text,
@@ -41,22 +42,19 @@ def command(
         max_tokens=max_tokens,
         stream=not as_json,
     )
-    try:
-        answered = uvloop.run(_ask(loaded, question, aloud=not as_json))
-    except FreeholdError as error:
-        typer.echo(error.message, err=True)
-        raise typer.Exit(1) from None
+    answered = uvloop.run(_ask(loaded, question, aloud=not as_json))
     record = answered.record
-    if as_json:
-        print_json({"text": answered.text, "error": answered.error, "exchange": record})
-    elif answered.text:
+    report = {"text": answered.text, "exchange": record}
+    if as_json and answered.error is None:
+        print_json(report)
+    elif answered.text and not as_json:
         typer.echo("")
     if explain and record is not None:
         for line in explanation(record):
             typer.echo(line, err=True)
     if answered.error is not None:
-        typer.echo(answered.error, err=True)
-        raise typer.Exit(1)
+        code = "upstream_error" if record is None or record.error is None else record.error
+        raise CommandError(answered.error, code=code, report=report)
 
 
 async def _ask(config: Config, question: Question, *, aloud: bool) -> Answered:

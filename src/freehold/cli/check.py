@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from freehold.cli.failure import CommandError
 from freehold.cli.options import ConfigOption, JsonOption, print_json
-from freehold.errors import ConfigError, FreeholdError
 
 if TYPE_CHECKING:
     from freehold.app import Service
@@ -47,26 +47,17 @@ def command(
 
     from freehold.config import load
 
-    try:
-        loaded = load(config, os.environ)
-        accounts, notes = uvloop.run(_examine(loaded, live=live))
-    except ConfigError as error:
-        problems = [str(problem) for problem in getattr(error, "problems", ())] or [error.message]
-        if as_json:
-            print_json({"ok": False, "problems": problems, "notes": [], "accounts": []})
-        typer.echo(error.message, err=True)
-        raise typer.Exit(1) from None
-    except FreeholdError as error:
-        typer.echo(error.message, err=True)
-        raise typer.Exit(1) from None
+    loaded = load(config, os.environ)
+    accounts, notes = uvloop.run(_examine(loaded, live=live))
     failed = [health for health in accounts if health.ok is False]
-    if as_json:
-        source = loaded.source
-        print_json({"ok": not failed, "source": source, "problems": [], "notes": notes, "accounts": accounts})
-    else:
+    report = {"source": loaded.source, "notes": notes, "accounts": accounts}
+    if not as_json:
         _print(loaded, accounts, notes, live=live)
+    elif not failed:
+        print_json(report)
     if failed:
-        raise typer.Exit(1)
+        message = f"{_counted(len(failed), 'account')} did not answer: {', '.join(each.account for each in failed)}"
+        raise CommandError(message, code="check_failed", report=report)
 
 
 def _print(config: Config, accounts: list[Health], notes: tuple[str, ...], *, live: bool) -> None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from freehold.errors import FreeholdError
+from freehold.cli.failure import CommandError
+from freehold.cli.options import JsonOption, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,30 +31,42 @@ NEXT_STEPS = (
 )
 
 
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What `--json` prints: every answer, what was wrong with any, and what to try next."""
+
+    gateway: str
+    seconds: float
+    exchanges: Sequence[Mapping[str, object]]
+    failures: Sequence[str]
+    next: Sequence[str]
+
+
 def command(
     *,
     config: Annotated[
         str | None,
         typer.Option("--config", metavar="FILE", help="Accepted for uniformity; the demo brings its own."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show every client at every provider, a stream, a tool and a failover, on emulated clouds."""
     del config
     import uvloop
 
     try:
-        failures = uvloop.run(_run(as_json=as_json))
-    except (FreeholdError, OSError) as error:
-        typer.echo(f"the demo could not be started: {error}", err=True)
-        raise typer.Exit(1) from None
-    for failure in failures:
-        typer.echo(f"failed: {failure}", err=True)
-    if failures:
-        raise typer.Exit(1)
+        report = uvloop.run(_run(as_json=as_json))
+    except OSError as error:
+        raise CommandError(f"the demo could not be started: {error}", code="sandbox_failed") from None
+    if report.failures:
+        for failure in report.failures:
+            typer.echo(f"failed: {failure}", err=True)
+        message = f"{len(report.failures)} of {len(report.exchanges)} answers were not as they should be"
+        raise CommandError(message, code="demo_failed", report=msgspec.structs.asdict(report))
+    if as_json:
+        print_json(report)
 
 
-async def _run(*, as_json: bool) -> list[str]:
+async def _run(*, as_json: bool) -> Report:
     from freehold.cli.sandbox import sandboxed
     from freehold.exchange.record import read_records
     from freehold.sandbox.caller import Caller
@@ -84,9 +97,7 @@ async def _run(*, as_json: bool) -> list[str]:
         stops = [*everywhere, streamed, first, *([] if second is None else [second]), *outage]
         seconds = time.perf_counter() - began
         _say_goodbye(console, tour.failures, stops, seconds)
-        if as_json:
-            _print_json(stops, records, tour.failures, seconds, service)
-    return tour.failures
+        return _report(stops, records, tour.failures, seconds, service)
 
 
 def _console(*, as_json: bool) -> Console:
@@ -227,13 +238,13 @@ def _say_goodbye(console: Console, failures: Sequence[str], stops: Sequence[Stop
         console.print(f"  [bold]{step}[/bold]\n      {meaning}")
 
 
-def _print_json(
+def _report(
     stops: Sequence[Stop],
     records: Mapping[str, ExchangeRecord],
     failures: Sequence[str],
     seconds: float,
     service: Service,
-) -> None:
+) -> Report:
     rows: list[dict[str, object]] = []
     for stop in stops:
         reply = stop.reply
@@ -255,12 +266,10 @@ def _print_json(
             }
         )
     host, port = service.address
-    whole = {
-        "ok": not failures,
-        "gateway": f"http://{host}:{port}",
-        "seconds": round(seconds, 3),
-        "exchanges": rows,
-        "failures": failures,
-        "next": [step for step, _ in NEXT_STEPS],
-    }
-    sys.stdout.write(msgspec.json.encode(whole).decode() + "\n")
+    return Report(
+        gateway=f"http://{host}:{port}",
+        seconds=round(seconds, 3),
+        exchanges=rows,
+        failures=failures,
+        next=[step for step, _ in NEXT_STEPS],
+    )

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 import typer
 
+from freehold.cli.failure import CommandError
 from freehold.cli.options import ConfigOption, JsonOption, print_json
-from freehold.errors import ConfigError
 
 if TYPE_CHECKING:
     from freehold.providers.schema import Provider
@@ -66,10 +66,10 @@ def command(
     """Write freehold.toml from the environment, and print snippets for each SDK and coding agent."""
     file = output or Path(config or os.environ.get("FREEHOLD_CONFIG") or _FILE)
     if file.exists() and not force:
-        typer.echo(
-            f"{file} is there already and stays as it is; --force overwrites it, --output names another", err=True
+        raise CommandError(
+            f"{file} is there already and stays as it is; --force overwrites it, --output names another",
+            code="file_exists",
         )
-        raise typer.Exit(1)
     chosen = _chosen(provider, ask=not yes and not as_json and provider is None and sys.stdin.isatty())
     drafts = [_draft(each) for each in chosen]
     text = configuration(drafts, model or [], listen)
@@ -80,8 +80,7 @@ def command(
     try:
         write_private(file, text.encode())
     except OSError as error:
-        typer.echo(f"{file} can not be written: {error.strerror}", err=True)
-        raise typer.Exit(1) from None
+        raise CommandError(f"{file} can not be written: {error.strerror}", code="file_unwritable") from None
     notes = _notes(drafts)
     shown = snippets(f"http://{listen}", "assistant")
     if as_json:
@@ -211,11 +210,7 @@ def _check(text: str, file: Path, drafts: Sequence[AccountDraft]) -> None:
     from freehold.config.loading import parse
 
     later = {name: "https://later.example" for draft in drafts for name in draft.missing}
-    try:
-        parse(text, str(file), {**os.environ, **later})
-    except ConfigError as error:
-        typer.echo(error.message, err=True)
-        raise typer.Exit(1) from None
+    parse(text, str(file), {**os.environ, **later})
 
 
 def _notes(drafts: Sequence[AccountDraft]) -> list[str]:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import re
-import sys
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
@@ -15,11 +14,11 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
-import msgspec
 import typer
 
+from freehold.cli.failure import CommandError
+from freehold.cli.options import ConfigOption, JsonOption, print_json, print_table
 from freehold.config import Config, load
-from freehold.errors import FreeholdError
 
 if TYPE_CHECKING:
     from freehold.governance.keys import Key, Minted
@@ -32,8 +31,6 @@ _LONGEST_NAME: Final = 128
 _LONGEST_LIFE: Final = 100 * 365 * 86400
 
 Result = TypeVar("Result")
-ConfigOption = Annotated[str | None, typer.Option("--config", metavar="FILE", help="The configuration file.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
 
 def open_keys(config: Config) -> AbstractAsyncContextManager[KeyStore]:
@@ -84,7 +81,7 @@ def create(
     minted, settled = _run(config, make)
     key = minted.key
     if as_json:
-        _print_json(
+        print_json(
             {
                 "id": key.id,
                 "key": minted.bearer,
@@ -114,16 +111,13 @@ def list_keys(*, config: ConfigOption = None, as_json: JsonOption = False) -> No
 
     rows = [_row(key, time.time()) for key in _run(config, read)]
     if as_json:
-        _print_json({"keys": rows})
+        print_json({"keys": rows})
         return
     if not rows:
         typer.echo("There are no keys yet: make one with `freehold keys create --name NAME`.", err=True)
         return
     columns = ("id", "project", "name", "kind", "state", "created", "expires")
-    lines = [columns, *(tuple(str(row[column] or "-") for column in columns) for row in rows)]
-    widths = [max(len(line[at]) for line in lines) for at in range(len(columns))]
-    for line in lines:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    print_table(columns, [[str(row[column] or "-") for column in columns] for row in rows])
 
 
 @app.command()
@@ -140,27 +134,22 @@ def revoke(
 
     settled = _run(config, stop)
     if settled is None:
-        typer.echo("There is no such key: `freehold keys list` shows those there are.", err=True)
-        raise typer.Exit(1)
+        raise CommandError("There is no such key: `freehold keys list` shows those there are.", code="key_not_found")
     if as_json:
-        _print_json({"revoked": True})
+        print_json({"revoked": True})
     else:
         typer.echo("The key is revoked.", err=True)
     _say_settled(settled)
 
 
 def _run(config: str | None, work: Callable[[KeyStore], Coroutine[None, None, Result]]) -> Result:
-    """Do something with the key store; an error that the user can mend ends the command with 1."""
+    """Do something with the key store. Raises FreeholdError."""
 
     async def inside() -> Result:
         async with open_keys(load(config, os.environ)) as keys:
             return await work(keys)
 
-    try:
-        return asyncio.run(inside())
-    except FreeholdError as error:
-        typer.echo(error.message, err=True)
-        raise typer.Exit(1) from None
+    return asyncio.run(inside())
 
 
 def _say_settled(settled: bool) -> None:
@@ -202,7 +191,3 @@ def _row(key: Key, now: float) -> dict[str, object]:
 
 def _date(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _print_json(value: object) -> None:
-    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from freehold.cli.options import ConfigOption, load_or_exit, print_json, print_table
+from freehold.cli.failure import CommandError
+from freehold.cli.options import ConfigOption, print_json, print_table
 
 if TYPE_CHECKING:
     from freehold.config import Config
@@ -35,10 +37,11 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line per exchange.")] = False,
 ) -> None:
     """Show the exchanges of this machine's spool."""
-    records = deque(_records(load_or_exit(config), exchange), maxlen=last)
+    from freehold.config import load
+
+    records = deque(_records(load(config, os.environ), exchange), maxlen=last)
     if not records and exchange is not None:
-        typer.echo(f"There is no exchange {exchange} in the spool.", err=True)
-        raise typer.Exit(1)
+        raise CommandError(f"There is no exchange {exchange} in the spool.", code="exchange_not_found")
     if as_json:
         for record in records:
             print_json(record)

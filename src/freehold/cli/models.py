@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
-from freehold.cli.options import ConfigOption, JsonOption, load_or_exit, print_json, print_table
+from freehold.cli.options import ConfigOption, JsonOption, print_json, print_table
 
 if TYPE_CHECKING:
     from freehold.config import Config
@@ -45,9 +46,10 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """List names, aliases and targets, with family, context window and price."""
+    from freehold.config import load
     from freehold.routing.names import Names
 
-    loaded = load_or_exit(config)
+    loaded = load(config, os.environ)
     names = Names(loaded)
     rows = [_row(name, loaded, names) for name in _shown(loaded, names, every=every)]
     if as_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -10,20 +9,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from freehold.config import Config, load
-from freehold.errors import ConfigError
-
 ConfigOption = Annotated[str | None, typer.Option("--config", metavar="FILE", help="The configuration file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
-
-
-def load_or_exit(path: str | None) -> Config:
-    """The configuration; what is wrong with it is said on standard error, exit 1."""
-    try:
-        return load(path, os.environ)
-    except ConfigError as error:
-        typer.echo(error.message, err=True)
-        raise typer.Exit(1) from None
 
 
 def print_json(value: object) -> None:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 import typer
 
-from freehold.cli.options import ConfigOption, JsonOption, load_or_exit, print_json
-from freehold.errors import CallerError, FreeholdError
+from freehold.cli.failure import CommandError
+from freehold.cli.options import ConfigOption, JsonOption, print_json
+from freehold.errors import CallerError
 from freehold.ir import Embed, Generate, JsonObject, Message, Request, Text, Tool, parse_json
 from freehold.protocols.codec import Codec
 
@@ -76,16 +77,18 @@ def command(
     """Send a few standard exchanges to an account through its protocols and write redacted recordings."""
     import uvloop
 
-    loaded = load_or_exit(config)
+    from freehold.config import load
+
+    loaded = load(config, os.environ)
     if account not in loaded.accounts:
         known = ", ".join(loaded.accounts) or "none"
         raise typer.BadParameter(f"there is no account {account}; the accounts are: {known}", param_hint="ACCOUNT")
     try:
         written = uvloop.run(_record(loaded, account, model, protocol, output))
-    except (FreeholdError, OSError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
-    if as_json:
+    except OSError as error:
+        raise CommandError(f"the recordings can not be written: {error}", code="file_unwritable") from None
+    failed = sum(row.problem is not None for row in written)
+    if as_json and not failed:
         print_json({"recordings": written})
     for row in written:
         if not as_json and row.file is not None:
@@ -93,8 +96,9 @@ def command(
         if row.problem is not None:
             typer.echo(f"{row.id}: {row.problem}", err=True)
     typer.echo("Read the files before you publish them: masking knows patterns, not your secrets' meaning.", err=True)
-    if any(row.problem is not None for row in written):
-        raise typer.Exit(1)
+    if failed:
+        message = f"{failed} of {len(written)} exchanges did not go as they should"
+        raise CommandError(message, code="recording_failed", report={"recordings": written})
 
 
 async def _record(

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from freehold.errors import ConfigError, FreeholdError
+from freehold.cli.failure import CommandError
+from freehold.cli.options import JsonOption, print_json
+from freehold.errors import ConfigError
 
 if TYPE_CHECKING:
     from freehold.app import Service
@@ -28,7 +30,6 @@ app = typer.Typer(help="Emulate the clouds on this machine, and make them fail."
 ConfigOption = Annotated[
     str | None, typer.Option("--config", metavar="FILE", help="Accepted for uniformity; the sandbox needs none.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 CloudArgument = Annotated[str, typer.Argument(metavar="CLOUD", help="A cloud's name, or all.")]
 
 
@@ -52,8 +53,7 @@ def start(
     try:
         uvloop.run(_run(output, seed, as_json=as_json))
     except OSError as error:
-        typer.echo(f"the sandbox could not be started: {error}", err=True)
-        raise typer.Exit(1) from None
+        raise CommandError(f"the sandbox could not be started: {error}", code="sandbox_failed") from None
 
 
 @app.command()
@@ -105,7 +105,7 @@ def faults(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     from freehold.sandbox.faults import FAULTS
 
     if as_json:
-        sys.stdout.write(msgspec.json.encode({"faults": FAULTS}).decode() + "\n")
+        print_json({"faults": FAULTS})
         return
     for name, meaning in FAULTS.items():
         typer.echo(f"{name:<16} {meaning}")
@@ -114,17 +114,12 @@ def faults(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
 def _tell(wish: Fail | Heal | None, *, as_json: bool) -> None:
     from freehold.sandbox.remote import ask
 
-    try:
-        found = ask(_state_file(), wish)
-    except FreeholdError as error:
-        typer.echo(error.message, err=True)
-        raise typer.Exit(1) from None
-    _print(found, as_json=as_json)
+    _print(ask(_state_file(), wish), as_json=as_json)
 
 
 def _print(found: Status, *, as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+        print_json(found)
         return
     for cloud in found.clouds:
         left = "" if cloud.seconds_left is None else f" for {cloud.seconds_left:.0f} s more"
@@ -157,7 +152,7 @@ async def _run(output: Path | None, seed: int, *, as_json: bool) -> None:
             write_private(output, text.encode())
         if as_json:
             shown = {"control": fleet.control, "configuration": text, "clouds": status_of(fleet.clouds).clouds}
-            sys.stdout.write(msgspec.json.encode(shown).decode() + "\n")
+            print_json(shown)
         elif output is None:
             sys.stdout.write(text)
         sys.stdout.flush()

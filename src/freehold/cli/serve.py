@@ -40,16 +40,12 @@ def command(
     del workers  # stated so that a unit file need not change when there are more
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    try:
-        if sandbox:
-            from freehold.cli.sandbox import serve_with_sandbox
+    if sandbox:
+        from freehold.cli.sandbox import serve_with_sandbox
 
-            uvloop.run(serve_with_sandbox(listen=listen, admin_listen=admin_listen, as_json=as_json))
-        else:
-            uvloop.run(_serve(_addressed(load(config, os.environ), listen, admin_listen), as_json=as_json))
-    except ConfigError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+        uvloop.run(serve_with_sandbox(listen=listen, admin_listen=admin_listen, as_json=as_json))
+    else:
+        uvloop.run(_serve(_addressed(load(config, os.environ), listen, admin_listen), as_json=as_json))
 
 
 def _addressed(config: Config, listen: str | None, admin_listen: str | None) -> Config:

@@ -10,6 +10,8 @@ from typing import Annotated
 import msgspec
 import typer
 
+from freehold.cli.failure import CommandError
+from freehold.cli.options import ConfigOption
 from freehold.errors import CallerError
 from freehold.exchange.recordings import find_recordings, read_recording
 from freehold.exchange.translate import Row, translate
@@ -23,16 +25,16 @@ def command(
     to: Annotated[str, typer.Option(help="A protocol, or all.", metavar="PROTOCOL")] = "all",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line per exchange, part and target.")] = False,
     output: Annotated[Path | None, typer.Option(help="Write every translated body below this folder.")] = None,
+    config: ConfigOption = None,
 ) -> None:
     """Decode recorded exchanges and write them in other protocols, event by event."""
+    del config  # translating needs no account
     if to != "all" and to not in CODECS:
-        typer.echo(f"--to {to}: no such protocol; choose one of all, {', '.join(CODECS)}", err=True)
-        raise typer.Exit(2)
+        raise typer.BadParameter(f"no such protocol; choose one of all, {', '.join(CODECS)}", param_hint="--to")
     try:
         files = list(find_recordings(paths))
     except CallerError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
+        raise typer.BadParameter(str(error), param_hint="PATHS") from None
     tally: Counter[tuple[str, str, str]] = Counter()
     failed: list[Row] = []
     for file in files:
@@ -49,7 +51,7 @@ def command(
     if not as_json:
         _print_tally(tally, failed)
     if failed:
-        raise typer.Exit(1)
+        raise CommandError(f"{len(failed)} could not be translated", code="translation_failed")
 
 
 def _rows(file: Path, to: str) -> list[Row]:

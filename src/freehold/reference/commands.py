@@ -16,6 +16,11 @@ _HEAD: Final = """# Commands
 
 Data goes to standard output, everything else to standard error. Exit status: 0 done, 1 failed, 2 wrong use, 130
 interrupted. `python -m freehold` is the same as `freehold`.
+
+With `--json` a command that ends with 1 or 2 prints one object with an [error](errors.md) in it, the last line of its
+standard output: `{"error": {"code": "no_sandbox", "message": "…"}}`. The mistakes of a configuration stand in
+`error.problems`, each by itself; what a command found before it failed stands beside `error`. The message is on
+standard error as well.
 """
 
 

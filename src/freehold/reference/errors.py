@@ -9,7 +9,7 @@ import msgspec
 from freehold.errors import STATUS_OF_KIND
 from freehold.reference.markdown import code, table
 
-Fault = Literal["caller", "key", "provider", "operator"]
+Fault = Literal["caller", "key", "provider", "operator", "command"]
 
 _FAULTS: Final[dict[Fault, tuple[str, str]]] = {
     "caller": ("The request", "The caller can mend these. No other target is tried."),
@@ -28,6 +28,10 @@ _FAULTS: Final[dict[Fault, tuple[str, str]]] = {
         ),
     ),
     "operator": ("The gateway", "Whoever runs the gateway can mend these."),
+    "command": (
+        "The command line",
+        "Commands end with these, besides those above. See [commands](commands.md) for how `--json` shows them.",
+    ),
 }
 
 
@@ -118,8 +122,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         501,
         "No target of this model has a path for the operation: embeddings at a protocol without them, token counts "
         "at a provider that does not count.",
-        "Ask a model whose provider [offers it](providers.md). Tokens are counted by Anthropic, Amazon Bedrock, Gemini, "
-        "Vertex AI and OpenAI; elsewhere the usage of an answer tells.",
+        "Ask a model whose provider [offers it](providers.md). Tokens are counted by Anthropic, Amazon Bedrock, "
+        "Gemini, Vertex AI and OpenAI; elsewhere the usage of an answer tells.",
     ),
     _entry(
         "state_not_kept",
@@ -435,6 +439,91 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         0,
         "The configuration is wrong. Every mistake is listed with its line and what to write instead.",
         "Correct the file; `freehold check` reads it without serving. A running gateway keeps the last good one.",
+    ),
+    # --- The command line ---
+    _entry(
+        "wrong_usage",
+        "command",
+        0,
+        "The command line can not be understood: an unknown option, a missing argument. Exit status 2.",
+        "Look at `freehold COMMAND --help`.",
+    ),
+    _entry(
+        "check_failed",
+        "command",
+        0,
+        "`freehold check --live` asked, and an account did not answer as it should.",
+        "`accounts` says for each what was wrong: a key, an address, a model.",
+    ),
+    _entry(
+        "demo_failed",
+        "command",
+        0,
+        "An answer of `freehold demo` was not as it should be.",
+        "Please report it, with what `--json` prints.",
+    ),
+    _entry(
+        "recording_failed",
+        "command",
+        0,
+        "`freehold record` got another status than it asked for, or no answer.",
+        "`recordings` says which; the others are written.",
+    ),
+    _entry(
+        "translation_failed",
+        "command",
+        0,
+        "`freehold translate` met a file that is no recorded exchange, or could not translate one.",
+        "The lines with `error` as their status say which.",
+    ),
+    _entry(
+        "exchange_not_found",
+        "command",
+        0,
+        "`freehold ledger show --exchange` found no such exchange in this machine's spool.",
+        "Look where the gateway that answered keeps its spool.",
+    ),
+    _entry(
+        "key_not_found",
+        "command",
+        0,
+        "There is no key with this id.",
+        "`freehold keys list` shows those there are.",
+    ),
+    _entry(
+        "file_exists",
+        "command",
+        0,
+        "`freehold init` would overwrite a file.",
+        "Name another with `--output`, or say `--force`.",
+    ),
+    _entry(
+        "file_unwritable",
+        "command",
+        0,
+        "A file can not be written.",
+        "Look at the folder's permissions, and whether the disk is full.",
+    ),
+    _entry(
+        "sandbox_failed",
+        "command",
+        0,
+        "The emulated clouds could not be started.",
+        "The message has the system's reason, mostly a port or a folder.",
+    ),
+    _entry(
+        "no_sandbox",
+        "command",
+        0,
+        "No sandbox of this user runs on this machine.",
+        "Start one: `freehold sandbox` or `freehold serve --sandbox`.",
+    ),
+    _entry(
+        "sandbox_refused",
+        "command",
+        0,
+        "The running sandbox does not know such a cloud or fault.",
+        "`freehold sandbox status` and `freehold sandbox faults` list them.",
     ),
 )
 

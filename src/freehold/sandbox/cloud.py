@@ -95,8 +95,9 @@ class Cloud:
         await self.heal()
 
     async def _open(self) -> None:
-        self._front = Front(handler=self.answering.handle, limits=HttpLimits())
-        await self._front.start(self._listener())
+        front = Front(handler=self.answering.handle, limits=HttpLimits())
+        await front.start(self._listener())
+        self._front = front
 
     async def _close(self) -> None:
         if self._front is not None:
