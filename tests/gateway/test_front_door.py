@@ -76,6 +76,7 @@ def test_an_unknown_path_is_404_in_its_callers_words(
     for name in place:
         value = value[name]
     assert path in value
+    assert "/docs/reference/paths" in value
     if "anthropic-version" in headers:
         assert answer.json()["type"] == "error"
     if "x-goog-api-key" in headers:

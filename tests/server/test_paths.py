@@ -81,14 +81,37 @@ def test_unknown_paths_have_no_route(path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "headers", "codec"),
     [
-        ("/guardrail/g/version/1/apply", [], "bedrock-converse"),
-        ("/v1/files", [("anthropic-version", "2023-06-01")], "anthropic-messages"),
         ("/v1/files", [], "openai-chat"),
+        ("/v1/files/f/content", [], "openai-chat"),
+        ("/v1/batches", [], "openai-chat"),
+        ("/v1/conversations", [], "openai-chat"),
+        ("/v1/images/generations", [], "openai-chat"),
+        ("/v1/audio/transcriptions", [], "openai-chat"),
+        ("/v1/moderations", [], "openai-chat"),
+        ("/v1/files", [("anthropic-version", "2023-06-01")], "anthropic-messages"),
+        ("/v1/skills", [("anthropic-version", "2023-06-01")], "anthropic-messages"),
+        ("/v1/messages/batches", [], "anthropic-messages"),
+        ("/anthropic/v1/files", [], "anthropic-messages"),
         ("/v1beta/cachedContents", [], "gemini-generate"),
+        ("/v1beta/files", [], "gemini-generate"),
+        ("/upload/v1beta/files", [], "gemini-generate"),
+        ("/v1beta/models/g:batchGenerateContent", [], "gemini-generate"),
+        ("/v1/projects/p/locations/l/cachedContents", [], "gemini-generate"),
+        ("/v1beta1/projects/p/locations/l/batchPredictionJobs", [], "gemini-generate"),
+        ("/v1/projects/p/locations/l/publishers/mistralai/models/m:rawPredict", [], "gemini-generate"),
+        ("/v1/projects/p/locations/l/publishers/anthropic/models/m:predict", [], "gemini-generate"),
+        ("/guardrail/g/version/1/apply", [], "bedrock-converse"),
+        ("/guardrails", [], "bedrock-converse"),
+        ("/async-invoke", [], "bedrock-converse"),
+        ("/model/m/invoke-with-bidirectional-stream", [], "bedrock-converse"),
         ("/openai/deployments/d/images/generations", [], "azure-openai"),
+        ("/openai/deployments/d/audio/speech", [], "azure-openai"),
+        ("/openai/files", [], "azure-openai"),
+        ("/openai/v1/batches", [], "azure-openai"),
     ],
 )
 def test_errors_on_unknown_paths_speak_the_likely_protocol(
     path: str, headers: list[tuple[str, str]], codec: str
 ) -> None:
+    assert find_route("POST", path, headers, "") is None
     assert likely_codec(path, headers) == codec

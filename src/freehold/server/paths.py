@@ -47,10 +47,10 @@ _GEMINI_VERBS: dict[str, Route] = {
     "embedContent": Route("gemini-generate", "embed"),
     "batchEmbedContents": Route("gemini-generate", "embed"),
 }
-_VERTEX_VERBS: dict[str, Route] = {
-    "rawPredict": _MESSAGES,
-    "streamRawPredict": _MESSAGES,
-    "predict": Route("gemini-generate", "embed"),
+_VERTEX_VERBS: dict[tuple[str, str], Route] = {
+    ("anthropic", "rawPredict"): _MESSAGES,
+    ("anthropic", "streamRawPredict"): _MESSAGES,
+    ("google", "predict"): Route("gemini-generate", "embed"),
 }
 _BEDROCK_VERBS: dict[str, Route] = {
     "converse": Route("bedrock-converse", "generate"),
@@ -87,8 +87,11 @@ _LISTS: dict[str, Route] = {
 }
 _ONE_MODEL = re.compile(r"(/v1|/openai/v1|/anthropic/v1|/v1beta1?|)/models/(.+)")
 
-_BEDROCK_ELSE = re.compile(r"/(?:model|guardrail|guardrail-checks|async-invoke|inference-profiles|foundation-models)\b")
-_GEMINI_ELSE = re.compile(r"/(?:upload/)?v1beta1?/|.*/publishers/google/|/v1/(?:models|projects)/[^:]*:")
+_BEDROCK_ELSE = re.compile(
+    r"/(?:model|guardrails?|guardrail-checks|async-invoke|inference-profiles|foundation-models|custom-models"
+    r"|imported-models|provisioned-model-throughputs?|model-customization-jobs|rerank|knowledgebases)\b"
+)
+_GEMINI_ELSE = re.compile(r"/(?:upload/)?v1beta1?/|.*/publishers/google/|/v1/models/[^:]*:|(?:/v1)?/projects/")
 
 
 def find_route(method: str, path: str, headers: Sequence[tuple[str, str]], query: str) -> Route | None:
@@ -108,7 +111,7 @@ def _find_post(path: str) -> Route | None:
     if (found := _VERTEX_PATH.fullmatch(path)) is not None:
         if found[2] == "count-tokens" and found[3] == "rawPredict":
             return _COUNT_TOKENS
-        return _VERTEX_VERBS.get(found[3]) or _GEMINI_VERBS.get(found[3])
+        return _VERTEX_VERBS.get((found[1], found[3])) or _GEMINI_VERBS.get(found[3])
     if (found := _GEMINI_PATH.fullmatch(path)) is not None:
         return _GEMINI_VERBS.get(found[1])
     if (found := _VERTEX_OPENAI.fullmatch(path)) is not None:
