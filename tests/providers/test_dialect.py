@@ -2,12 +2,13 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
-from freehold.ir import Loss
+from freehold.ir import JsonObject, Loss
 from freehold.providers.catalog import providers
-from freehold.providers.dialect import edit_body, edits_for, short_id
+from freehold.providers.dialect import edit_body, edits_for, flags_for, short_id
 from freehold.providers.schema import (
     Clamp,
     Drop,
@@ -20,6 +21,8 @@ from freehold.providers.schema import (
     SetField,
     ToolCallIds,
 )
+from freehold.transport.fake import FakeUpstream
+from tests.exchange.road import Roadside
 
 
 def edited(body: object, *edits: Edit) -> tuple[object, list[tuple[str, str, str]]]:
@@ -136,3 +139,43 @@ def test_vertex_has_claudes_model_in_the_path_and_keeps_it_for_counting() -> Non
 def test_a_loss_says_why() -> None:
     _, losses = edit_body(b'{"n": 3}', of("groq", "openai-chat", "llama-3.3-70b-versatile"))
     assert losses == (Loss(path="n", kind="clamped", effect="behaviour", detail="3 is out of range, sent as 1"),)
+
+
+def listed_models() -> list[tuple[str, bool]]:
+    """Anthropic's own listing, as recorded: each model, and whether it may be told how many tokens to think."""
+    file = Path(__file__).parents[1] / "exchanges" / "anthropic-models" / "ellmer-61520ba4.json"
+    rows = json.loads(file.read_text())["response"]["body"]["data"]
+    return [(row["id"], row["capabilities"]["thinking"]["types"]["enabled"]["supported"]) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("provider", "protocol", "prefix"),
+    [
+        ("anthropic", "anthropic-messages", ""),
+        ("azure", "anthropic-messages", ""),
+        ("vertex", "anthropic-messages", ""),
+        ("bedrock", "anthropic-messages", "anthropic."),
+        ("bedrock", "bedrock-invoke", "us.anthropic."),
+    ],
+)
+def test_models_that_only_think_adaptively_are_known(provider: str, protocol: str, prefix: str) -> None:
+    spoken = providers()[provider].protocol(protocol)
+    assert spoken is not None
+    body: JsonObject = {"temperature": 0.5, "top_p": 0.9, "top_k": 5, "messages": []}
+    for model, budgets in listed_models():
+        assert ("adaptive-thinking" in flags_for(spoken, prefix + model)) is not budgets, model
+        document, losses = edited(body, *of(provider, protocol, prefix + model))
+        dropped = [] if budgets else ["temperature", "top_p", "top_k"]
+        assert losses == [(name, "dropped", "behaviour") for name in dropped]
+        assert isinstance(document, dict)
+        assert document.keys().isdisjoint(dropped)
+
+
+async def test_an_effort_reaches_such_a_model_as_an_effort(tmp_path: Path) -> None:
+    side = Roadside(tmp_path, FakeUpstream())
+    for model in ("claude-opus-4-8", "claude-sonnet-4-5"):
+        asked: JsonObject = {"model": f"claude/{model}", "messages": [{"role": "user", "content": "hi"}]}
+        await side.ask("/v1/chat/completions", {**asked, "reasoning_effort": "high"})
+    adaptive, budgeted = (json.loads(request.body) for request in side.upstream.requests)
+    assert (adaptive["thinking"]["type"], adaptive["output_config"]) == ("adaptive", {"effort": "high"})
+    assert budgeted["thinking"]["type"] == "enabled"

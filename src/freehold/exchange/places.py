@@ -15,7 +15,7 @@ from freehold.providers.address import Endpoint as Address
 from freehold.providers.address import endpoint as address_of
 from freehold.providers.auth import Authenticator, authenticator
 from freehold.providers.catalog import providers, rule
-from freehold.providers.dialect import edit_body, edits_for
+from freehold.providers.dialect import edit_body, edits_for, flags_for
 from freehold.providers.prices import Row
 from freehold.routing.decision import Rule
 from freehold.routing.features import Candidate
@@ -157,7 +157,7 @@ class Places:
             model=named.model,
             maker=Maker(provider.name, family),
             codec=codec,
-            dialect=Dialect(provider=provider.name, flags=frozenset(protocol.flags)),
+            dialect=Dialect(provider=provider.name, flags=flags_for(protocol, named.known_as)),
             endpoint=_endpoint(account, address, self._environ),
             operations=frozenset(address.paths),
             locate=address.locate,

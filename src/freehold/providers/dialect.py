@@ -37,6 +37,11 @@ def edits_for(protocol: Protocol, model: str, operation: Operation = "generate")
     )
 
 
+def flags_for(protocol: Protocol, model: str) -> frozenset[str]:
+    """What the codec must know of this provider and this model."""
+    return frozenset((*protocol.flags, *(flag for flag, ids in protocol.model_flags.items() if matches(ids, model))))
+
+
 def edit_body(body: bytes, edits: Sequence[Edit]) -> tuple[bytes, tuple[Loss, ...]]:
     """An encoded JSON body after the edits, and what they lost. The same bytes come back where nothing applies."""
     due = [edit for edit in edits if _may_concern(edit, body)]
