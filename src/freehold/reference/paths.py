@@ -57,6 +57,11 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(method="GET", path="/v1/models/{model}", example="/v1/models/m"),
     Entry(method="GET", path="/openai/v1/models", example="/openai/v1/models"),
     Entry(method="GET", path="/models", example="/models"),
+    Entry(
+        path="/v1beta/openai/chat/completions",
+        example="/v1beta/openai/chat/completions",
+        note="Where Google imitates OpenAI; `/models` and the paths below likewise.",
+    ),
     *_openai("/responses", "State (`previous_response_id`, `conversation`, `background`) is refused."),
     *_openai("/responses/input_tokens"),
     *_openai("/embeddings"),

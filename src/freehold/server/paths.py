@@ -29,7 +29,7 @@ _COUNT_TOKENS = Route("anthropic-messages", "count")
 _AZURE = Route("azure-openai", "generate")
 
 _EXACT: dict[str, Route] = {}
-for _base in ("", "/v1", "/openai/v1"):
+for _base in ("", "/v1", "/openai/v1", "/v1beta/openai"):  # the last is Google's imitation of OpenAI
     _EXACT[f"{_base}/chat/completions"] = _CHAT
     _EXACT[f"{_base}/responses"] = _RESPONSES
     _EXACT[f"{_base}/responses/input_tokens"] = Route("openai-responses", "count")
@@ -76,6 +76,7 @@ _LISTS: dict[str, Route] = {
     "/v1/models": Route("openai-chat", "list"),
     "/models": Route("openai-chat", "list"),
     "/openai/v1/models": Route("openai-chat", "list"),
+    "/v1beta/openai/models": Route("openai-chat", "list"),
     "/openai/models": Route("azure-openai", "list"),
     "/anthropic/v1/models": Route("anthropic-messages", "list"),
     "/v1beta/models": Route("gemini-generate", "list"),
@@ -85,13 +86,18 @@ _LISTS: dict[str, Route] = {
     "/inference-profiles": Route("bedrock-converse", "bedrock_listing"),
     "/foundation-models": Route("bedrock-converse", "bedrock_listing"),
 }
-_ONE_MODEL = re.compile(r"(/v1|/openai/v1|/anthropic/v1|/v1beta1?|)/models/(.+)")
+_ONE_MODEL = re.compile(r"(/v1|/openai/v1|/v1beta/openai|/anthropic/v1|/v1beta1?|)/models/(.+)")
 
 _BEDROCK_ELSE = re.compile(
     r"/(?:model|guardrails?|guardrail-checks|async-invoke|inference-profiles|foundation-models|custom-models"
-    r"|imported-models|provisioned-model-throughputs?|model-customization-jobs|rerank|knowledgebases)\b"
+    r"|imported-models|provisioned-model-throughputs?|model-customization-jobs|rerank|knowledgebases|runtimes)\b"
+    r"|/agents/[^/]+/agentAliases/"
 )
-_GEMINI_ELSE = re.compile(r"/(?:upload/)?v1beta1?/|.*/publishers/google/|/v1/models/[^:]*:|(?:/v1)?/projects/")
+_ANTHROPIC_ELSE = re.compile(r"/anthropic/|/v1/messages\b|/v1/complete$|.*/publishers/anthropic/")
+# A verb after the last colon; OpenAI's fine-tuned models (`ft:gpt-5:acme::id`) have colons in their names.
+_GEMINI_ELSE = re.compile(r"/(?:upload/)?v1beta1?/|.*/publishers/google/|/v1/models/(?!ft:)[^:]*:|(?:/v1)?/projects/")
+
+_GOOGLE_HEADERS = frozenset({"x-goog-api-key", "x-goog-api-client"})
 
 
 def find_route(method: str, path: str, headers: Sequence[tuple[str, str]], query: str) -> Route | None:
@@ -128,7 +134,7 @@ def _find_get(path: str, headers: Sequence[tuple[str, str]], query: str) -> Rout
     found = _ONE_MODEL.fullmatch(path)
     if found is None:
         return None
-    codec = "gemini-generate" if found[1].startswith("/v1beta") else "openai-chat"
+    codec = "gemini-generate" if found[1] in {"/v1beta", "/v1beta1"} else "openai-chat"
     codec = "anthropic-messages" if found[1].startswith("/anthropic") else codec
     return Route(_listing_codec(codec, headers, query), "get_model")
 
@@ -156,8 +162,10 @@ def likely_codec(path: str, headers: Sequence[tuple[str, str]]) -> str:
     if _BEDROCK_ELSE.match(path):
         return "bedrock-converse"
     names = {name for name, _ in headers}
-    if "anthropic-version" in names or path.startswith(("/anthropic/", "/v1/messages", "/v1/complete")):
+    if "anthropic-version" in names or _ANTHROPIC_ELSE.match(path):
         return "anthropic-messages"
-    if "x-goog-api-key" in names or _GEMINI_ELSE.match(path):
+    if path.startswith("/v1beta/openai/"):
+        return "openai-chat"
+    if not names.isdisjoint(_GOOGLE_HEADERS) or _GEMINI_ELSE.match(path):
         return "gemini-generate"
     return "azure-openai" if path.startswith("/openai/") else "openai-chat"
