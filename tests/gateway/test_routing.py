@@ -9,11 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from freehold.cli import build
+from freehold.cli.failure import run
 from freehold.routing.health import FAULTS_TO_OPEN
 from tests.gateway.conftest import Post, chat
 from tests.gateway.test_failover import error, words
 from tests.upstreams.gateway import Gateway
-from tests.upstreams.server import Asked
+from tests.upstreams.server import Asked, Reply
 
 FIRST = "openai-chat/gpt-4o"
 SECOND = "anthropic-messages/claude-sonnet-4-5"
@@ -56,10 +57,10 @@ def test_under_load_the_death_of_a_provider_fails_nobody(post: Post, gateway: Ga
     """Those in flight see a second attempt, and soon nobody asks the dead any more."""
     dead = False
 
-    def dying(_: Asked) -> object:
+    def dying(_: Asked) -> Reply | None:
         return error(503) if dead else None
 
-    gateway.emulators["openai-chat"].instead = dying  # pyright: ignore[reportAttributeAccessIssue]
+    gateway.emulators["openai-chat"].instead = dying
     before = len(gateway.records())
     with ThreadPoolExecutor(8) as clients:
         answers = [clients.submit(post, chat("both", stream=number % 2 == 0)) for number in range(40)]
@@ -139,4 +140,4 @@ def test_the_control_plane_takes_a_word_in_json_only(gateway: Gateway) -> None:
 
 def run_command(*words: str) -> int:
     """The command line in this process; its exit status."""
-    return build((words[0],))([*words], standalone_mode=False) or 0
+    return run(build((words[0],)), words)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Annotated, cast
 
 import msgspec
 import typer
 
-from freehold.cli.options import ConfigOption, JsonOption, load_or_exit, print_json, print_table
+from freehold.cli.failure import CommandError
+from freehold.cli.options import ConfigOption, JsonOption, print_json, print_table
 
 if TYPE_CHECKING:
     from freehold.server.control import TargetState
@@ -58,21 +60,21 @@ def _word(target: str, reason: str) -> bytes:
 
 
 def _ask(config: str | None, admin: str | None, method: str, path: str, body: bytes) -> list[TargetState]:
-    """What the control plane answers; what goes wrong is said on standard error, exit 1."""
+    """What the control plane answers. Raises CommandError where it does not, or refuses."""
+    from freehold.config import load
     from freehold.server.control import TargetState
     from freehold.transport.errors import TransportError
 
-    loaded = load_or_exit(config)
+    loaded = load(config, os.environ)
     token = loaded.server.admin_token
     url = admin or f"http://{loaded.server.admin_listen}"
     try:
         status, said = asyncio.run(_send(url, None if token is None else token.reveal(), method, path, body))
     except (TransportError, ValueError) as error:
-        typer.echo(f"{url}: {error}; is the server running? --admin names another address", err=True)
-        raise typer.Exit(1) from None
+        problem = f"{url}: {error}; is the server running? --admin names another address"
+        raise CommandError(problem, code="control_plane_unreachable") from None
     if status != 200:
-        typer.echo(_problem(said), err=True)
-        raise typer.Exit(1)
+        raise CommandError(_problem(said), code="control_plane_refused")
     return msgspec.json.decode(said, type=dict[str, list[TargetState]])["targets"]
 
 

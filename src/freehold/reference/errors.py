@@ -449,6 +449,27 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "Look at `freehold COMMAND --help`.",
     ),
     _entry(
+        "target_not_found",
+        "operator",
+        404,
+        "The control plane was told of a target that the configuration does not state.",
+        "`freehold target list` shows those there are; they are written `account/model`.",
+    ),
+    _entry(
+        "control_plane_unreachable",
+        "command",
+        0,
+        "No server answered at the address of the control plane.",
+        "Start the server, or name its address with `--admin`.",
+    ),
+    _entry(
+        "control_plane_refused",
+        "command",
+        0,
+        "The control plane refused: the target does not exist, or the caller is not admitted. The message says which.",
+        "`freehold target list` shows the targets; from another machine `[server] admin_token` is needed.",
+    ),
+    _entry(
         "check_failed",
         "command",
         0,
