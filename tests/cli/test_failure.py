@@ -44,6 +44,9 @@ READING = {
     "record": ["account"],
     "ledger show": [],
     "models": [],
+    "target list": [],
+    "target disable": ["a/b"],
+    "target enable": ["a/b"],
 }
 # The others read none; how they fail, and with which code. Listing what is built in can not fail.
 OTHERWISE: dict[str, tuple[list[str], str]] = {
