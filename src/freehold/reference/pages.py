@@ -10,7 +10,19 @@ import msgspec
 
 from freehold.config import reference as configuration
 from freehold.providers import reference as providers
-from freehold.reference import commands, errors, headers, losses, matrix, metrics, paths, protocols, records, spellings
+from freehold.reference import (
+    commands,
+    errors,
+    headers,
+    losses,
+    matrix,
+    metrics,
+    paths,
+    protocols,
+    records,
+    spellings,
+    token_counts,
+)
 
 
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,5 +45,6 @@ def pages(sources: Sources) -> Mapping[str, Callable[[], str]]:
         "protocols": protocols.page,
         "providers": providers.page,
         "spellings": spellings.page,
+        "token-counts": partial(token_counts.page, sources.exchanges),
         "translation-matrix": partial(matrix.page, sources.exchanges),
     }
