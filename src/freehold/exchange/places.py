@@ -14,7 +14,7 @@ from freehold.providers import schema
 from freehold.providers.address import Endpoint as Address
 from freehold.providers.address import endpoint as address_of
 from freehold.providers.auth import Authenticator, authenticator
-from freehold.providers.catalog import providers, rule
+from freehold.providers.catalog import matches, providers, rule
 from freehold.providers.dialect import edit_body, edits_for, flags_for
 from freehold.providers.prices import Row
 from freehold.routing.decision import Rule
@@ -22,6 +22,7 @@ from freehold.routing.features import Candidate
 from freehold.routing.names import Names
 from freehold.routing.names import Target as Named
 from freehold.routing.strategies import STRATEGIES
+from freehold.routing.tokenizers import tokenizer_of
 from freehold.transport.endpoint import Endpoint, Timeouts, split_url
 from freehold.transport.proxies import bypasses_proxy
 
@@ -159,12 +160,13 @@ class Places:
             codec=codec,
             dialect=Dialect(provider=provider.name, flags=flags_for(protocol, named.known_as)),
             endpoint=_endpoint(account, address, self._environ),
-            operations=frozenset(address.paths),
+            operations=_operations(protocol, address, named.model),
             locate=address.locate,
             headers=address.headers,
             edits={operation: _edit(found) for operation, found in edits.items() if found},
             authenticator=self._authenticator(account, provider, protocol),
             price=self._prices(provider.name, named.known_as),
+            tokenizer=tokenizer_of(named.known_as),
             request_id_headers=provider.limits.request_id,
         )
 
@@ -174,6 +176,12 @@ class Places:
         if known is None:
             known = self._authenticators[key] = authenticator(provider, protocol, account, self._clock)
         return known
+
+
+def _operations(protocol: schema.Protocol, address: Address, model: str) -> frozenset[str]:
+    """What the protocol has a path for; some providers count for some ids only."""
+    paths = frozenset(address.paths)
+    return paths if matches(protocol.counts, model) else paths - {"count"}
 
 
 def _edit(edits: tuple[schema.Edit, ...]) -> Edit:

@@ -25,8 +25,9 @@ log = logging.getLogger("freehold.record")
 Outcome = Literal["ok", "refused", "failed", "client_gone", "broken"]
 """`refused`: the caller's fault; `failed`: no target could answer; `broken`: a stream died after it had begun."""
 
-UsageSource = Literal["provider", "partial"]
-"""`provider`: its final figure. `partial`: what it had reported when the stream broke or the client left."""
+UsageSource = Literal["provider", "partial", "estimate"]
+"""`provider`: its final figure. `partial`: what it had reported when the stream broke or the client left. `estimate`:
+what Freehold counted for a client that asked for a count; nothing was used."""
 
 MAX_NOTED = 200
 """Characters of a provider's own error code or request id that go on the record; real ones are under 100."""

@@ -21,6 +21,7 @@ import msgspec
 from freehold.errors import CallerError, FreeholdError, UpstreamError
 from freehold.exchange.answers import Answering
 from freehold.exchange.asking import ask_of, draw_of, no_target
+from freehold.exchange.counting import answer_count, counts, may_count
 from freehold.exchange.door import Arrival, ClientGone, Door
 from freehold.exchange.failures import attempt_failed, failure_of, for_caller, without_credentials
 from freehold.exchange.headers import said_in_header
@@ -219,7 +220,7 @@ class Journey:
         for attempt in record.attempts:
             status = "none" if attempt.status is None else str(attempt.status)
             counters.add("attempts_total", (("target", attempt.target), ("status", status)))
-        if record.usage is not None:
+        if record.usage is not None and record.usage.source != "estimate":
             counters.add("input_tokens_total", (), record.usage.input_tokens or 0)
             counters.add("output_tokens_total", (), record.usage.output_tokens or 0)
         if record.cost_nano_usd is not None:
@@ -261,7 +262,11 @@ class Journey:
             self.arrival = arrival = msgspec.structs.replace(
                 arrival, wire=without_other_names(arrival.wire, seen.fields)
             )
-        places = self._decide(self.snapshot.resolver.resolve(seen.model))
+        found = self.snapshot.resolver.resolve(seen.model)
+        if arrival.operation == "count":
+            await self._ask_for_count(found)
+            return
+        places = self._decide(found)
         failed = await self._try_all(places)
         if failed is None:
             return
@@ -272,6 +277,22 @@ class Journey:
             failed = await self._try_all(places)
         if failed is not None:
             raise failed
+
+    async def _ask_for_count(self, found: Found) -> None:
+        """Whoever would be asked counts; where they can not, or not just now, we do."""
+        try:
+            places = self._decide(found)
+        except FreeholdError:
+            # None may be asked now, or what is to be counted is too long for all of them.
+            await answer_count(self, found.places[0])
+            return
+        if counts(places[0]):
+            failed = await self._try_all(places)
+            if failed is None:
+                return
+            if not may_count(failed):
+                raise failed
+        await answer_count(self, places[0])
 
     def _decide(self, found: Found) -> list[Place]:
         """The places to ask, best first; what speaks against the others is on the record. Raises if none is left."""

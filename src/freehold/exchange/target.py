@@ -15,6 +15,7 @@ from freehold.providers.prices import Row
 from freehold.routing.decision import Rule
 from freehold.routing.features import Candidate
 from freehold.routing.strategies import STRATEGIES
+from freehold.routing.tokenizers import Tokenizer
 from freehold.transport.endpoint import Endpoint
 
 Edit = Callable[[bytes], tuple[bytes, tuple[Loss, ...]]]
@@ -42,6 +43,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     edits: Mapping[str, Edit]
     authenticator: Authenticator
     price: Row | None
+    tokenizer: Tokenizer
     request_id_headers: tuple[str, ...] = ()
 
 

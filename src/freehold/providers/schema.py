@@ -190,8 +190,8 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     With `whole_base` any path in `base_url` is the complete prefix, as the OpenAI clients have it.
     `keep` are characters that stay as they are when the model is percent-encoded into a path.
     `service` and `auth` replace the signing service and the provider's ways to authenticate. `models` limits the
-    protocol to ids that match. `flags` go to the codec, whose package documents them; `model_flags` do so for the ids
-    that match; `edits` are made to the encoded body.
+    protocol to ids that match, `counts` its counting of tokens. `flags` go to the codec, whose package documents them;
+    `model_flags` do so for the ids that match; `edits` are made to the encoded body.
     """
 
     name: str
@@ -204,6 +204,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     service: str | None = None
     headers: dict[str, str] = {}
     models: tuple[str, ...] = ("*",)
+    counts: tuple[str, ...] = ("*",)
     edits: tuple[Edit, ...] = ()
     flags: tuple[str, ...] = ()
     model_flags: dict[str, tuple[str, ...]] = {}

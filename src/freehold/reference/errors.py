@@ -120,10 +120,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "unsupported_operation",
         "caller",
         501,
-        "No target of this model has a path for the operation: embeddings at a protocol without them, token counts "
-        "at a provider that does not count.",
-        "Ask a model whose provider [offers it](providers.md). Tokens are counted by Anthropic, Amazon Bedrock, "
-        "Gemini, Vertex AI and OpenAI; elsewhere the usage of an answer tells.",
+        "No target of this model has a path for the operation, such as embeddings at a protocol without them.",
+        "Ask a model whose provider [offers it](providers.md).",
     ),
     _entry(
         "state_not_kept",

@@ -60,11 +60,16 @@ ANSWER: Final[tuple[Entry, ...]] = (
         says="What the exchange cost in US dollars, a decimal number with nine places, where the price is known. "
         "Only on answers that are not streamed, since a stream's usage comes at its end; the record has it for both.",
     ),
+    Entry(
+        name="Freehold-Count",
+        says="On a count of tokens that Freehold made itself, because the target does not count or could not: `exact`, "
+        "or `estimate` with the parameter `at-most=N` where there is a bound. See [token counts](token-counts.md).",
+    ),
 )
 
 _HEAD: Final = """# Headers
 
-Beside the headers of its own protocol a request may carry three, and an answer carries up to five. Nothing is added to
+Beside the headers of its own protocol a request may carry three, and an answer carries up to six. Nothing is added to
 a body or a stream that its protocol does not define.
 """
 

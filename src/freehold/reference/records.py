@@ -48,7 +48,7 @@ FIELDS: Final[Mapping[type[msgspec.Struct], Mapping[str, str]]] = {
     },
     UsageRecord: {
         "source": "`provider`: its final figure. `partial`: what it had reported when the stream broke or the client "
-        "left.",
+        "left. `estimate`: Freehold's own [count](token-counts.md), for a client that asked for one.",
         "input_tokens": "All input tokens, cached ones included.",
         "output_tokens": "All output tokens, reasoning included.",
         "cache_read": "Of the input: read from the provider's cache.",
