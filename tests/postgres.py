@@ -31,12 +31,21 @@ class PostgresUnavailableError(Exception):
 class PostgresServer:
     """A running server that trusts whoever can reach its socket directory."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, binaries: Path) -> None:
         self.directory = directory
+        self._binaries = binaries
 
     def url(self, database: str) -> str:
         """The address of a database, in the form that `[storage] url` takes."""
         return f"postgresql://freehold@/{database}?host={self.directory}"
+
+    def stop(self) -> None:
+        """Go down, ending every connection; the data stay."""
+        assert _control(self.directory, self._binaries, "-m", "fast", "stop").returncode == 0
+
+    def start(self) -> None:
+        """Come back."""
+        assert _control(self.directory, self._binaries, "start").returncode == 0
 
     def execute(self, statement: sql.Composed) -> None:
         """Run one statement outside any transaction, as creating a database demands."""
@@ -56,9 +65,9 @@ def postgres_server() -> Iterator[PostgresServer]:
             raise
         pytest.skip(f"PostgreSQL tests did not run: {error}")
     try:
-        yield PostgresServer(directory)
+        yield PostgresServer(directory, binaries)
     finally:
-        _run(directory, [binaries / "pg_ctl", "-D", directory / "data", "-m", "immediate", "stop"])
+        _control(directory, binaries, "-m", "immediate", "stop")
         shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -87,14 +96,19 @@ def _start(directory: Path) -> Path:
             refusal = f"{binaries / 'initdb'}: {made.stdout.strip()[-300:]}"
             shutil.rmtree(data, ignore_errors=True)
             continue
-        options = " ".join((*_SERVER_OPTIONS, "-k", str(directory)))
-        log = directory / "log"
-        started = _run(directory, [binaries / "pg_ctl", "-D", data, "-w", "-l", log, "-o", options, "start"])
+        started = _control(directory, binaries, "start")
         if started.returncode == 0:
             return binaries
+        log = directory / "log"
         refusal = f"{binaries / 'pg_ctl'}: {log.read_text()[-300:] if log.exists() else started.stdout[-300:]}"
         shutil.rmtree(data, ignore_errors=True)
     raise PostgresUnavailableError(refusal)
+
+
+def _control(directory: Path, binaries: Path, *what: str) -> subprocess.CompletedProcess[str]:
+    options = " ".join((*_SERVER_OPTIONS, "-k", str(directory)))
+    places = ("-D", directory / "data", "-l", directory / "log")
+    return _run(directory, [binaries / "pg_ctl", *places, "-w", "-o", options, *what])
 
 
 def _candidates() -> Iterator[Path]:

@@ -7,12 +7,14 @@ import contextlib
 import difflib
 import logging
 import os
+import resource
 import secrets
 import signal
 import ssl
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from types import TracebackType
@@ -39,7 +41,7 @@ from freehold.server.control import Control, TargetState
 from freehold.server.front import Front, address_of, listening_socket, tls_context
 from freehold.server.gateway import Gateway, Serving
 from freehold.server.limits import HttpLimits
-from freehold.store.changes import Changed
+from freehold.store.changes import Changed, Reachable, Unreachable
 from freehold.transport.client import Client
 from freehold.transport.endpoint import Endpoint, Timeouts, split_url
 from freehold.transport.errors import TransportError
@@ -50,10 +52,14 @@ PROBE_SECONDS = 0.5
 """How long a local server that needs no key has to answer at start-up."""
 
 
+CONTROL_GRACE = 1.0
+"""Seconds that an operator's request in flight has when everything else has ended."""
+
 WATCH_AGAIN = 1.0
 """Seconds until the keys are watched again after a failure that nobody thought of."""
 
 _RELOADED = frozenset({"require_keys", "public_hosts", "trusted_proxies", "body", "attempts", "exchange_timeout"}) | {
+    "drain_delay",
     "drain_timeout",
     "on_full",
     "sync_interval",
@@ -169,7 +175,7 @@ class Service:
 
     async with Service(config) as service:
         await service.listen()
-        await service.run_until_signalled()
+        await service.run_until_signalled(announce)
     """
 
     def __init__(self, config: Config, *, environ: Mapping[str, str] | None = None) -> None:
@@ -180,6 +186,7 @@ class Service:
         self._table = KeyTable()
         self._fronts: list[Front] = []
         self._draining = False
+        self._unreadable_since: float | None = None
         self.address = ("", 0)
         self.admin_address = ("", 0)
 
@@ -283,7 +290,13 @@ class Service:
             addresses = {"listen": self.config.server.listen, "admin_listen": self.config.server.admin_listen}
             config = msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, **addresses))
             _check_addresses(config)
-            self._serving = self._serve_by(config, self._serving.snapshot.number + 1)
+            # Files are read anew even where their names stay: that is how certificates are renewed.
+            tls = _tls(self.config)
+            serving = self._serve_by(config, self._serving.snapshot.number + 1)
+            self.client.renew()
+            self._serving = serving
+            if tls is not None and self._fronts:
+                self._fronts[0].identify_by(tls)
         except ConfigError as error:
             # The operator's own mistake, which the message explains: no traceback.
             log.error("the configuration was not reloaded, the last good one stays in use:\n%s", error)  # noqa: TRY400
@@ -320,10 +333,18 @@ class Service:
     async def _take_keys(self) -> None:
         async with contextlib.aclosing(self.keys.watch()) as news:
             async for item in news:
-                if isinstance(item, Changed):
-                    self._table = item.value
-                else:
-                    log.warning("the store can not be read, keys stay as they were: %s", item.reason)
+                match item:
+                    case Unreachable():
+                        self._unreadable_since = self._clock.monotonic()
+                        log.warning("the store can not be read, keys stay as they were: %s", item.reason)
+                        continue
+                    case Changed():
+                        self._table = item.value
+                    case Reachable():
+                        pass
+                if self._unreadable_since is not None:
+                    self._unreadable_since = None
+                    log.warning("the store can be read again, the keys are up to date")
 
     async def _sync_spool(self) -> None:
         while True:
@@ -366,6 +387,7 @@ class Service:
         http = HttpLimits(
             headers=limits.headers,
             streams=limits.streams,
+            connections=self._connections(),
             header_timeout=limits.header_timeout,
             idle_timeout=limits.idle_timeout,
         )
@@ -376,12 +398,28 @@ class Service:
         control = Control(
             token=None if token is None else token.reveal(),
             not_ready=self.not_ready,
+            warnings=self.warnings,
             metrics=self.metrics,
             spool_folder=self.spool.folder,
             targets=Targets(self.road, lambda: self._serving, self._clock),
         )
         admin = Front(handler=control.handle, limits=HttpLimits(streams=64))
         self.admin_address = await self._start(admin, server.admin_listen, "[server] admin_listen")
+
+    def _connections(self) -> int:
+        """As configured, or half of the files that may be open: the rest is for providers, the database, the spool."""
+        wanted = self.config.limits.connections
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if files == resource.RLIM_INFINITY or wanted <= files // 2:
+            return wanted
+        log.warning(
+            "the system allows %d open files, so %d connections are taken and not the %d of [limits] connections; "
+            "raise the limit of open files (LimitNOFILE, ulimit -n)",
+            files,
+            files // 2,
+            wanted,
+        )
+        return max(1, files // 2)
 
     async def _start(self, front: Front, address: str, setting: str) -> tuple[str, int]:
         host, _, port = address.rpartition(":")
@@ -401,23 +439,48 @@ class Service:
             return f"the exchange record can not be written: {self.spool.failed}"
         return None
 
+    def warnings(self) -> list[str]:
+        """What an operator should mend though traffic goes on."""
+        since = self._unreadable_since
+        if since is None:
+            return []
+        seconds = self._clock.monotonic() - since
+        return [f"the store can not be read for {seconds:.0f} s: keys stay as they were, none is made or revoked here"]
+
     def metrics(self) -> str:
         """Counters for Prometheus."""
-        return self.road.counters.text(
-            {
-                "open_exchanges": self.road.open,
-                "snapshot": self._serving.snapshot.number,
-                **self.road.health.gauges(self._clock.monotonic()),
-            }
-        )
+        gauges: dict[str, float] = {
+            "open_exchanges": self.road.open,
+            "snapshot": self._serving.snapshot.number,
+            **self.road.health.gauges(self._clock.monotonic()),
+        }
+        sums: dict[str, float] = {}
+        if self._fronts:
+            site = self._fronts[0].site
+            gauges["open_connections"] = len(site.connections)
+            sums["connections_closed_total"] = site.closed_for_room
+            sums["connections_refused_total"] = site.refused
+            sums["handshakes_failed_total"] = site.failed_handshakes
+        since = self._unreadable_since
+        gauges["keys_stale_seconds"] = 0.0 if since is None else self._clock.monotonic() - since
+        return self.road.counters.text(gauges, sums)
 
-    async def run_until_signalled(self) -> None:
-        """Serve until SIGTERM or SIGINT, reload at SIGHUP; then let streams in flight finish, bounded."""
+    async def run_until_signalled(self, announce: Callable[[], None]) -> signal.Signals:
+        """Serve until SIGTERM or SIGINT, reload at SIGHUP; then let streams in flight finish, bounded.
+
+        A second signal ends that at once. The control plane answers until the end, so that a load balancer sees why
+        to send nothing more here. `announce` is called when signals are heeded: whoever reads it may send one at once.
+        Gives the signal that ended it.
+        """
         loop = asyncio.get_running_loop()
-        first, second = asyncio.Event(), asyncio.Event()
+        first: asyncio.Future[signal.Signals] = loop.create_future()
+        second = asyncio.Event()
 
-        def stop() -> None:
-            (second if first.is_set() else first).set()
+        def stop(number: signal.Signals) -> None:
+            if first.done():
+                second.set()
+            else:
+                first.set_result(number)
 
         reloads: set[asyncio.Task[None]] = set()
 
@@ -427,16 +490,17 @@ class Service:
             task.add_done_callback(reloads.discard)
 
         handlers: dict[signal.Signals, Callable[[], None]] = {
-            signal.SIGTERM: stop,
-            signal.SIGINT: stop,
+            signal.SIGTERM: partial(stop, signal.SIGTERM),
+            signal.SIGINT: partial(stop, signal.SIGINT),
             signal.SIGHUP: reload,
         }
         for number, handler in handlers.items():
             loop.add_signal_handler(number, handler)
         try:
-            await first.wait()
+            announce()
+            number = await first
             self._draining = True
-            draining = asyncio.gather(*(front.stop(self.config.limits.drain_timeout) for front in self._fronts))
+            draining = loop.create_task(self._drain())
             hurry = loop.create_task(second.wait())
             await asyncio.wait({draining, hurry}, return_when=asyncio.FIRST_COMPLETED)
             hurry.cancel()
@@ -444,10 +508,18 @@ class Service:
                 draining.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await draining
-                await asyncio.gather(*(front.stop(0.0) for front in self._fronts))
+            await asyncio.gather(*(front.stop(0.0) for front in self._fronts))
         finally:
-            for number in handlers:
-                loop.remove_signal_handler(number)
+            for each in handlers:
+                loop.remove_signal_handler(each)
+        return number
+
+    async def _drain(self) -> None:
+        data, *others = self._fronts
+        limits = self.config.limits
+        await asyncio.sleep(limits.drain_delay)
+        await data.stop(limits.drain_timeout)
+        await asyncio.gather(*(front.stop(CONTROL_GRACE) for front in others))
 
 
 def _check_addresses(config: Config) -> None:

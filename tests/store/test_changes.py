@@ -11,11 +11,20 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from freehold.store import changes
-from freehold.store.changes import BEAT, POLL, Changed, Unreachable, record_change, settle, version_of, watch
+from freehold.store.changes import (
+    BEAT,
+    POLL,
+    Changed,
+    News,
+    Reachable,
+    Unreachable,
+    record_change,
+    settle,
+    version_of,
+    watch,
+)
 from freehold.store.database import Database, StoreError, open_database
 from freehold.store.schema import watchers
-
-News = Changed[int] | Unreachable
 
 
 @pytest.fixture
@@ -33,7 +42,7 @@ async def read_version(connection: AsyncConnection) -> int:
     return await version_of(connection, "keys")
 
 
-def watching(database: Database, watcher: str = "server-1") -> AsyncGenerator[News]:
+def watching(database: Database, watcher: str = "server-1") -> AsyncGenerator[News[int]]:
     return watch(database, "keys", read_version, watcher=watcher, sleep=soon)
 
 
@@ -193,3 +202,36 @@ async def test_the_databases_clock_is_the_time(database: Database) -> None:
     async with database.write() as connection:
         await connection.execute(watchers.insert().values(id="w", topic="keys", seen=0, beat=changes._now(database)))
         assert abs((await connection.scalar(text("SELECT beat FROM watchers")) or 0) - time.time()) < 30
+
+
+async def test_a_database_that_comes_back_unchanged_is_news(database: Database) -> None:
+    class Flickering(Database):
+        failing = False
+
+        @contextlib.asynccontextmanager
+        async def read(self) -> AsyncGenerator[AsyncConnection]:
+            if self.failing:
+                raise StoreError("gone")
+            async with super().read() as connection:
+                yield connection
+
+    flickering = Flickering(database.engine, database.kind)
+    async with contextlib.aclosing(watching(flickering)) as news:
+        assert await anext(news) == Changed(version=0, value=0)
+        flickering.failing = True
+        assert await anext(news) == Unreachable(reason="gone")
+        flickering.failing = False
+        assert await anext(news) == Reachable()
+
+
+async def test_a_database_that_falls_silent_is_unreachable(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Silent(Database):
+        @contextlib.asynccontextmanager
+        async def read(self) -> AsyncGenerator[AsyncConnection]:
+            await asyncio.Event().wait()
+            async with super().read() as connection:
+                yield connection
+
+    monkeypatch.setattr(changes, "PATIENCE", 0.05)
+    async with contextlib.aclosing(watching(Silent(database.engine, database.kind))) as news:
+        assert await anext(news) == Unreachable(reason="no answer within 0.05 s")

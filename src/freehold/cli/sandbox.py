@@ -192,7 +192,7 @@ async def sandboxed(
                 yield fleet, service
 
 
-async def serve_with_sandbox(*, listen: str | None, admin_listen: str | None, as_json: bool) -> None:
+async def serve_with_sandbox(*, listen: str | None, admin_listen: str | None, as_json: bool) -> signal.Signals:
     """Serve emulated clouds until signalled. Raises ConfigError."""
     from freehold.cli.serve import announce
     from freehold.config import Server
@@ -204,10 +204,13 @@ async def serve_with_sandbox(*, listen: str | None, admin_listen: str | None, as
             admin_listen=admin_listen or default.admin_listen,
             state_file=_state_file(),
         ) as (_, service):
-            announce(service, as_json=as_json)
-            names = ", ".join(service.config.models)
-            typer.echo(f"models: {names}; `freehold sandbox fail CLOUD FAULT` breaks one", err=True)
-            typer.echo(f"configuration: {service.config.source}", err=True)
-            await service.run_until_signalled()
+
+            def say() -> None:
+                announce(service, as_json=as_json)
+                names = ", ".join(service.config.models)
+                typer.echo(f"models: {names}; `freehold sandbox fail CLOUD FAULT` breaks one", err=True)
+                typer.echo(f"configuration: {service.config.source}", err=True)
+
+            return await service.run_until_signalled(say)
     except OSError as error:
         raise ConfigError(f"the sandbox could not be started: {error}") from None

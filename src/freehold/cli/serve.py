@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
+import resource
+import signal
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +19,9 @@ from freehold.errors import ConfigError
 if TYPE_CHECKING:
     from freehold.app import Service
     from freehold.config import Config
+
+INTERRUPTED = 130
+"""The exit status of a command that was interrupted, 128 and the number of SIGINT, as shells have it."""
 
 GARBAGE_FIRST = 20_000
 """Objects made and not yet gone, until the collector looks at the young ones: some hundred requests in flight."""
@@ -32,7 +38,10 @@ def command(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the addresses as one JSON object.")] = False,
 ) -> None:
-    """Serve every protocol on one port; SIGHUP reloads the configuration, SIGTERM finishes streams and stops."""
+    """Serve every protocol on one port; SIGHUP reloads the configuration, SIGTERM finishes streams and stops.
+
+    Ends with 0 after SIGTERM, with 130 after SIGINT (Ctrl-C); both let streams in flight finish, a second one does not.
+    """
     import uvloop
 
     from freehold.config import load
@@ -40,12 +49,15 @@ def command(
     del workers  # stated so that a unit file need not change when there are more
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    allow_open_files()
     if sandbox:
         from freehold.cli.sandbox import serve_with_sandbox
 
-        uvloop.run(serve_with_sandbox(listen=listen, admin_listen=admin_listen, as_json=as_json))
+        ended_by = uvloop.run(serve_with_sandbox(listen=listen, admin_listen=admin_listen, as_json=as_json))
     else:
-        uvloop.run(_serve(_addressed(load(config, os.environ), listen, admin_listen), as_json=as_json))
+        ended_by = uvloop.run(_serve(_addressed(load(config, os.environ), listen, admin_listen), as_json=as_json))
+    if ended_by is signal.SIGINT:
+        raise typer.Exit(INTERRUPTED)
 
 
 def _addressed(config: Config, listen: str | None, admin_listen: str | None) -> Config:
@@ -57,7 +69,7 @@ def _addressed(config: Config, listen: str | None, admin_listen: str | None) -> 
     return msgspec.structs.replace(config, server=server)
 
 
-async def _serve(config: Config, *, as_json: bool) -> None:
+async def _serve(config: Config, *, as_json: bool) -> signal.Signals:
     from freehold.app import Service
 
     async with Service(config) as service:
@@ -67,9 +79,19 @@ async def _serve(config: Config, *, as_json: bool) -> None:
                 "the environment (OPENAI_API_KEY, ANTHROPIC_API_KEY, ...), or try `freehold serve --sandbox`."
             )
         await service.listen()
-        announce(service, as_json=as_json)
         settle_memory()
-        await service.run_until_signalled()
+        return await service.run_until_signalled(lambda: announce(service, as_json=as_json))
+
+
+def allow_open_files() -> None:
+    """Raise the limit of open files as far as the system lets us.
+
+    The usual soft limit of 1024 is kept low for programs that use select(); we do not, and each stream takes two.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):  # macOS calls it unlimited and then refuses
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def settle_memory() -> None:

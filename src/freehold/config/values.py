@@ -118,6 +118,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             "figures in the documentation are measured with.",
         ),
     ] = 1000
+    connections: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Open connections a worker, TLS handshakes included, but at most half of the open files that "
+            "the system allows. Beyond it the one that idles longest is closed for a new one; where none idles the new "
+            "one is refused. 4096: four for each exchange, since clients keep some in reserve.",
+        ),
+    ] = 4096
     header_timeout: Annotated[
         float,
         Meta(
@@ -152,6 +161,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             extra=_SECONDS,
         ),
     ] = 1800.0
+    drain_delay: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Time at shutdown during which requests are still taken while `/readyz` already answers 503, "
+            "for a load balancer that has to notice first. 0 s: a single server need not wait.",
+            extra=_SECONDS,
+        ),
+    ] = 0.0
     drain_timeout: Annotated[
         float,
         Meta(
@@ -334,8 +352,12 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: Timeouts = Timeouts()
     max_connections: Annotated[
         int,
-        Meta(ge=1, description="Most connections a worker keeps to this account. 256: each open stream holds one."),
-    ] = 256
+        Meta(
+            ge=1,
+            description="Most connections a worker keeps to this account; each open stream holds one. 1024: all "
+            "`limits.streams` may be at one account, and some more are being closed.",
+        ),
+    ] = 1024
     headers: Annotated[
         dict[str, Secret],
         Meta(description="Headers added to every request, e.g. for a proxy. Treated as secrets. None by default."),

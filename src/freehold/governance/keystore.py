@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from freehold.governance.keys import Key, KeyTable, Locksmith, Minted, id_of_bearer
 from freehold.governance.secret import SECRET_FILE, ServerSecret, parse_secret, read_or_make_secret
-from freehold.store.changes import Changed, Unreachable, settle, watch
+from freehold.store.changes import News, settle, watch
 from freehold.store.database import Database, bind_secret, open_database, sqlite_path
 from freehold.store.keys import TOPIC, KeyRow, insert_key, read_keys, revoke_key
 
@@ -62,7 +62,7 @@ class KeyStore:
         async with self.database.read() as connection:
             return await _read_table(connection)
 
-    def watch(self, watcher: str | None = None) -> AsyncGenerator[Changed[KeyTable] | Unreachable]:
+    def watch(self, watcher: str | None = None) -> AsyncGenerator[News[KeyTable]]:
         """The keys at once and after each change. Ask for the next only when every worker has the last.
 
         Close the generator (`contextlib.aclosing`) when the server stops.

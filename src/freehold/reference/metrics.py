@@ -34,7 +34,25 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(name="input_tokens_total", kind="counter", says="Input tokens as providers counted them, cached ones too."),
     Entry(name="output_tokens_total", kind="counter", says="Output tokens as providers counted them, reasoning too."),
     Entry(name="cost_usd_total", kind="counter", says="US dollars of the exchanges whose price is known."),
+    Entry(
+        name="connections_closed_total",
+        kind="counter",
+        says="Idle connections closed because [others](configuration.md#connections) wanted their place.",
+    ),
+    Entry(
+        name="connections_refused_total",
+        kind="counter",
+        says="Connections refused because there were too many and none was idle.",
+    ),
+    Entry(name="handshakes_failed_total", kind="counter", says="TLS handshakes with clients that failed."),
     Entry(name="open_exchanges", kind="gauge", says="Exchanges in flight now."),
+    Entry(name="open_connections", kind="gauge", says="Connections of clients that are open now."),
+    Entry(
+        name="keys_stale_seconds",
+        kind="gauge",
+        says="Seconds since the store of keys could last be read, 0 while it can; keys made or revoked since are not "
+        "known here.",
+    ),
     Entry(name="snapshot", kind="gauge", says="Number of the configuration in use; it grows with each reload."),
 )
 

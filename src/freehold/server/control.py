@@ -68,13 +68,15 @@ class Control:
         *,
         token: str | None,
         not_ready: Callable[[], str | None],
+        warnings: Callable[[], list[str]],
         metrics: Callable[[], str],
         spool_folder: Path,
         targets: TargetControl,
     ) -> None:
-        """`not_ready` says why no traffic should be sent here, None while it should."""
+        """`not_ready` says why no traffic should be sent here, None while it should; `warnings` what else is amiss."""
         self._token = token
         self._not_ready = not_ready
+        self._warnings = warnings
         self._metrics = metrics
         self._folder = spool_folder
         self._targets = targets
@@ -95,7 +97,11 @@ class Control:
             outgoing.respond(200, JSON, b'{"status":"ok"}')
         elif path == "/readyz":
             reason = self._not_ready()
-            body = {"status": "ready"} if reason is None else {"status": "not ready", "reason": reason}
+            body: dict[str, object] = (
+                {"status": "ready"} if reason is None else {"status": "not ready", "reason": reason}
+            )
+            if warnings := self._warnings():
+                body["warnings"] = warnings
             outgoing.respond(200 if reason is None else 503, JSON, msgspec.json.encode(body))
         elif path == "/metrics":
             outgoing.respond(200, TEXT, self._metrics().encode())

@@ -11,6 +11,8 @@ It owns no process and no socket's address: any number of workers may serve one 
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
 import signal
 import socket
 import ssl
@@ -23,10 +25,26 @@ from freehold.server.http import Handler
 from freehold.server.http1 import Http1Connection
 from freehold.server.http2 import PREFACE, Http2Connection
 from freehold.server.limits import HttpLimits
-from freehold.server.site import Connection, Refuse, Site, refuse_plainly
+from freehold.server.site import Connection, Refuse, Seldom, Site, refuse_plainly
+
+log = logging.getLogger("freehold.server")
 
 BACKLOG: Final = 2048
 """Connections that the kernel holds before they are accepted; clients reconnect all at once after a restart."""
+
+ACCEPTED_AT_ONCE: Final = 64
+"""Connections accepted before those that are open get a turn again."""
+
+NO_DESCRIPTOR: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+ACCEPT_AGAIN: Final = 0.1
+"""Seconds until a connection is accepted again after the system had nothing left for one."""
+
+CROWDED: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-type: text/plain\r\n"
+    b"content-length: 21\r\n\r\ntoo many connections\n"
+)
+"""What a connection too many gets; nothing is known of its protocol yet."""
 
 CANCELLED: Final = 1.0
 """Seconds that cancelled handlers get to put their affairs in order when a shutdown's grace has passed."""
@@ -83,10 +101,12 @@ class Door(asyncio.Protocol):
     ALPN is not asked: the AWS SDK for JavaScript speaks HTTP/2 even where only HTTP/1.1 was offered.
     """
 
-    __slots__ = ("_first", "_since", "_site", "_transport")
+    __slots__ = ("_first", "_handshake", "_since", "_site", "_transport")
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, handshake: Handshake | None = None) -> None:
+        """`handshake` has held the connection's place until now."""
         self._site = site
+        self._handshake = handshake
         self._first = b""
         self._since = site.loop.time()
         self._transport: asyncio.Transport | None = None
@@ -95,8 +115,16 @@ class Door(asyncio.Protocol):
         """A client has connected, TLS included."""
         # uvloop's transports are no subclasses of asyncio's.
         self._transport = cast("asyncio.Transport", transport)
-        self._site.connections.add(self)
-        if self._site.draining:
+        site = self._site
+        if self._handshake is not None:
+            site.connections.discard(self._handshake)
+            site.connections.add(self)
+        elif not site.admit(self):
+            self._transport.write(CROWDED)
+            transport.close()
+            self._transport = None
+            return
+        if site.draining:
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
@@ -123,6 +151,11 @@ class Door(asyncio.Protocol):
         connection.connection_made(transport)
         connection.data_received(first)
 
+    @property
+    def idle_since(self) -> float | None:
+        """See `Connection.idle_since`."""
+        return self._since
+
     def sweep(self, now: float) -> None:
         """See `Connection.sweep`."""
         if self._transport is not None and now - self._since > self._site.limits.header_timeout:
@@ -137,6 +170,102 @@ class Door(asyncio.Protocol):
         """See `Connection.kill`."""
         if self._transport is not None:
             self._transport.abort()
+
+
+class Handshake:
+    """A connection between being accepted and having agreed on TLS; it takes a place like any other."""
+
+    __slots__ = ("_says_failed", "_since", "_site", "_sock", "_task")
+
+    def __init__(self, site: Site, sock: socket.socket, tls: ssl.SSLContext, says_failed: Seldom) -> None:
+        self._site = site
+        self._sock = sock
+        self._says_failed = says_failed
+        self._since = site.loop.time()
+        self._task = site.loop.create_task(self._shake(tls))
+        self._task.add_done_callback(self._ended)
+
+    async def _shake(self, tls: ssl.SSLContext) -> None:
+        site = self._site
+        try:
+            await site.loop.connect_accepted_socket(
+                lambda: Door(site, self), self._sock, ssl=tls, ssl_handshake_timeout=site.limits.header_timeout
+            )
+        except OSError as error:  # ssl.SSLError is one
+            site.failed_handshakes += 1
+            if self._says_failed.due(site.loop.time()):
+                log.info("a client's TLS handshake failed (%d so far): %s", site.failed_handshakes, _reason(error))
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._site.connections.discard(self)
+        if task.cancelled():
+            self._sock.close()
+
+    @property
+    def idle_since(self) -> float | None:
+        """See `Connection.idle_since`."""
+        return self._since
+
+    def sweep(self, now: float) -> None:
+        """See `Connection.sweep`; the handshake has a time limit of its own."""
+
+    def drain(self) -> None:
+        """See `Connection.drain`."""
+        self._task.cancel()
+
+    def kill(self) -> None:
+        """See `Connection.kill`."""
+        self._task.cancel()
+
+
+def _reason(error: OSError) -> str:
+    return str(error) or type(error).__name__
+
+
+class TlsDoor:
+    """Accepts connections that begin with TLS.
+
+    The event loop's own server can not be asked how many handshakes are under way, nor end one.
+    """
+
+    def __init__(self, site: Site, listener: socket.socket, tls: ssl.SSLContext) -> None:
+        self.tls = tls
+        """Taken for the next connection; those that are open keep theirs."""
+        self._site = site
+        self._listener = listener
+        self._again: asyncio.TimerHandle | None = None
+        self._says_failed = Seldom()
+        self._says_none_left = Seldom()
+        site.loop.add_reader(listener, self._accept)
+
+    def close(self) -> None:
+        """Accepts no more."""
+        if self._again is not None:
+            self._again.cancel()
+        self._site.loop.remove_reader(self._listener)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        site = self._site
+        for _ in range(ACCEPTED_AT_ONCE):
+            try:
+                sock, _ = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in NO_DESCRIPTOR:
+                    raise
+                if self._says_none_left.due(site.loop.time()):
+                    # No bug: no traceback.
+                    log.error("no connection can be accepted (%s); raise the limit of open files", error.strerror)  # noqa: TRY400
+                site.make_room()
+                site.loop.remove_reader(self._listener)
+                self._again = site.loop.call_later(ACCEPT_AGAIN, site.loop.add_reader, self._listener, self._accept)
+                return
+            sock.setblocking(False)  # noqa: FBT003  the standard library's signature
+            handshake = Handshake(site, sock, self.tls, self._says_failed)
+            if not site.admit(handshake):
+                handshake.kill()
 
 
 class Front:
@@ -158,7 +287,7 @@ class Front:
         self._refuse = refuse
         self._clock = clock
         self._site: Site | None = None
-        self._server: asyncio.Server | None = None
+        self._server: asyncio.Server | TlsDoor | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
     @property
@@ -174,13 +303,15 @@ class Front:
         site = Site(handler=self._handler, limits=self._limits, refuse=self._refuse, loop=loop, clock=self._clock)
         self._site = site
         self._sweeper = loop.create_task(_sweep(site))
-        self._server = await loop.create_server(
-            lambda: Door(site),
-            sock=listener,
-            backlog=BACKLOG,
-            ssl=self._tls,
-            ssl_handshake_timeout=None if self._tls is None else self._limits.header_timeout,
-        )
+        if self._tls is None:
+            self._server = await loop.create_server(lambda: Door(site), sock=listener, backlog=BACKLOG)
+        else:
+            self._server = TlsDoor(site, listener, self._tls)
+
+    def identify_by(self, tls: ssl.SSLContext) -> None:
+        """Takes certificates that were renewed, for connections from now on."""
+        if isinstance(self._server, TlsDoor):
+            self._server.tls = tls
 
     async def stop(self, grace: float) -> None:
         """Accepts nothing more, lets what is in flight end for `grace` seconds, then cuts it off."""

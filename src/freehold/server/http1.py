@@ -452,6 +452,13 @@ class Http1Connection(asyncio.Protocol):
 
     # Called by the front.
 
+    @property
+    def idle_since(self) -> float | None:
+        """See `Connection.idle_since`. A head that is not complete begins nothing, so a slow one is no protection."""
+        if self._active is not None or self._queue or self.transport.get_write_buffer_size():
+            return None
+        return self._since
+
     def sweep(self, now: float) -> None:
         """See `Connection.sweep`."""
         limits = self.site.limits

@@ -380,6 +380,11 @@ class Http2Connection(asyncio.Protocol):
 
     # Called by the front.
 
+    @property
+    def idle_since(self) -> float | None:
+        """See `Connection.idle_since`."""
+        return None if self._exchanges or self.transport.get_write_buffer_size() else self._since
+
     def sweep(self, now: float) -> None:
         """See `Connection.sweep`."""
         idle = self.site.limits.idle_timeout

@@ -22,6 +22,11 @@ class HttpLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Exchanges open at once in this process; more are answered 503 with Retry-After. At the 50 KiB that an open
     stream costs, 2,000 are 100 MiB."""
 
+    connections: int = 4096
+    """Connections open at once in this process, TLS handshakes included. Beyond it the one that idles longest is closed
+    for a new one; where none idles the new one is refused. Four for each exchange: clients keep a few in reserve. An
+    idle one costs 7 KiB, with TLS 60 KiB."""
+
     streams_per_connection: int = 100
     """Concurrent HTTP/2 streams that one connection may open; RFC 9113 section 6.5.2 advises no less."""
 

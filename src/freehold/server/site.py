@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
 import logging
 from collections.abc import Callable
 from email.utils import formatdate
-from typing import Protocol, TypeAlias
+from operator import itemgetter
+from typing import Final, Protocol, TypeAlias
 
 from freehold.server.http import ClientGone, Handler, Headers, Incoming, Sink, TooLarge
 from freehold.server.limits import Gate, HttpLimits
@@ -25,8 +27,40 @@ def refuse_plainly(_incoming: Incoming) -> Answer:
     return 503, [("content-type", "application/json"), ("retry-after", "1")], body
 
 
+ROOM: Final = 64
+"""One of so many connections is closed at a time to make room: looking at all of them for each new one would cost more
+than the new one."""
+
+FULL: Final = 0.05
+"""Seconds until idle connections are looked for again when there was none."""
+
+SAID_AGAIN: Final = 10.0
+"""Seconds until the log repeats what strangers can provoke as often as they like."""
+
+
+class Seldom:
+    """Lets through what was not said for a while."""
+
+    __slots__ = ("_until",)
+
+    def __init__(self) -> None:
+        self._until = float("-inf")
+
+    def due(self, now: float) -> bool:
+        """Whether to say it; `now` is the loop's time."""
+        if now < self._until:
+            return False
+        self._until = now + SAID_AGAIN
+        return True
+
+
 class Connection(Protocol):
     """A client's connection, as the front sees it."""
+
+    @property
+    def idle_since(self) -> float | None:
+        """The loop's time since when nothing is owed to the client; None while something is."""
+        ...
 
     def sweep(self, now: float) -> None:
         """Closes or breaks what has made no progress for too long; `now` is the loop's time."""
@@ -44,7 +78,23 @@ class Connection(Protocol):
 class Site:
     """The handler, the limits and the open connections of one front."""
 
-    __slots__ = ("connections", "date", "draining", "gate", "handler", "limits", "loop", "now", "refuse", "running")
+    __slots__ = (
+        "_full_until",
+        "_says_full",
+        "closed_for_room",
+        "connections",
+        "date",
+        "draining",
+        "failed_handshakes",
+        "gate",
+        "handler",
+        "limits",
+        "loop",
+        "now",
+        "refuse",
+        "refused",
+        "running",
+    )
 
     def __init__(
         self,
@@ -62,6 +112,14 @@ class Site:
         self.now = clock
         self.gate = Gate(limits.streams)
         self.connections: set[Connection] = set()
+        self.closed_for_room = 0
+        """Idle connections closed so far so that others could be opened."""
+        self.refused = 0
+        """Connections turned away so far because there were too many."""
+        self.failed_handshakes = 0
+        """TLS handshakes that have failed so far."""
+        self._full_until = 0.0
+        self._says_full = Seldom()
         self.running: dict[Exchange, asyncio.Task[None]] = {}
         """The handlers at work."""
         self.draining = False
@@ -72,6 +130,36 @@ class Site:
     def refresh_date(self) -> None:
         """Sets the date to now."""
         self.date = formatdate(self.now(), usegmt=True)
+
+    def admit(self, connection: Connection) -> bool:
+        """Takes a new connection in, unless there are too many and none of them is idle."""
+        if len(self.connections) >= self.limits.connections:
+            if self._says_full.due(self.loop.time()):
+                log.warning(
+                    "%d connections are open, which is the limit ([limits] connections, or half of the open files that "
+                    "the system allows): idle ones are closed, and where none is idle new ones are refused",
+                    len(self.connections),
+                )
+            if not self.make_room():
+                self.refused += 1
+                return False
+        self.connections.add(connection)
+        return True
+
+    def make_room(self) -> bool:
+        """Closes the connections that have been idle for longest; false when none is idle."""
+        now = self.loop.time()
+        if now < self._full_until:
+            return False
+        idle = [(since, each) for each in self.connections if (since := each.idle_since) is not None]
+        oldest = heapq.nsmallest(max(1, self.limits.connections // ROOM), idle, key=itemgetter(0))
+        for _, connection in oldest:
+            self.connections.discard(connection)
+            connection.kill()
+        self.closed_for_room += len(oldest)
+        if not oldest:
+            self._full_until = now + FULL
+        return bool(oldest)
 
     def begin(self, exchange: Exchange) -> None:
         """Runs the handler for one exchange, or refuses it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
 import msgspec
 from sqlalchemy import Float, and_, func, literal, select
@@ -25,6 +25,10 @@ POLL: Final = 0.25
 BEAT: Final = 10.0
 """Seconds between two signs of life of a watcher that has nothing to acknowledge."""
 
+PATIENCE: Final = 5.0
+"""Seconds that one look may take, connecting included; a server that fell silent must not silence the watcher."""
+
+_FAREWELL: Final = 1.0  # seconds that a watcher which ends gives the database to forget it
 _DEAD: Final = 3 * BEAT
 _SETTLE_LOOK: Final = 0.02
 
@@ -39,10 +43,17 @@ class Changed(msgspec.Struct, Generic[Value], frozen=True, kw_only=True):
     value: Value
 
 
+class Reachable(msgspec.Struct, frozen=True, kw_only=True):
+    """The database can be read again, and what is watched has not changed meanwhile."""
+
+
 class Unreachable(msgspec.Struct, frozen=True, kw_only=True):
     """The database can not be read now; the last copy stays in use. Said once, until it is back."""
 
     reason: str
+
+
+News: TypeAlias = Changed[Value] | Unreachable | Reachable
 
 
 async def record_change(connection: AsyncConnection, topic: str) -> int:
@@ -67,7 +78,7 @@ async def watch(
     *,
     watcher: str,
     sleep: Sleep = asyncio.sleep,
-) -> AsyncGenerator[Changed[Value] | Unreachable]:
+) -> AsyncGenerator[News[Value]]:
     """A copy at once and after each change, for ever; `watcher` is a name unique to this process.
 
     The watcher is forgotten when the generator is closed.
@@ -77,19 +88,23 @@ async def watch(
     since_beat = 0.0
     try:
         while True:
-            news: Changed[Value] | Unreachable | None = None
+            news: News[Value] | None = None
             try:
-                async with database.read() as connection:
-                    version = await version_of(connection, topic)
-                    if version != seen:
-                        news = Changed(version=version, value=await read(connection))
-                if news is None and since_beat >= BEAT:
-                    await _acknowledge(database, watcher, topic, seen)
-                    since_beat = 0.0
-            except StoreError as error:
-                news = Unreachable(reason=error.message) if reachable else None
+                async with asyncio.timeout(PATIENCE):
+                    async with database.read() as connection:
+                        version = await version_of(connection, topic)
+                        if version != seen:
+                            news = Changed(version=version, value=await read(connection))
+                    if news is None and since_beat >= BEAT:
+                        await _acknowledge(database, watcher, topic, seen)
+                        since_beat = 0.0
+            except (StoreError, TimeoutError) as error:
+                reason = error.message if isinstance(error, StoreError) else f"no answer within {PATIENCE:g} s"
+                news = Unreachable(reason=reason) if reachable else None
                 reachable = False
             else:
+                if not reachable and news is None:
+                    news = Reachable()
                 reachable = True
             if news is not None:
                 yield news
@@ -128,8 +143,9 @@ async def settle(
 
 async def _try_acknowledge(database: Database, watcher: str, topic: str, seen: int) -> bool:
     try:
-        await _acknowledge(database, watcher, topic, seen)
-    except StoreError:
+        async with asyncio.timeout(PATIENCE):
+            await _acknowledge(database, watcher, topic, seen)
+    except (StoreError, TimeoutError):
         return False
     return True
 
@@ -146,9 +162,9 @@ async def _acknowledge(database: Database, watcher: str, topic: str, seen: int) 
 
 async def _forget(database: Database, watcher: str) -> None:
     try:
-        async with database.write() as connection:
+        async with asyncio.timeout(_FAREWELL), database.write() as connection:
             await connection.execute(watchers.delete().where(watchers.c.id == watcher))
-    except StoreError:
+    except (StoreError, TimeoutError):
         return  # it counts as dead after a while
 
 

@@ -34,8 +34,8 @@ class Counters:
                 self._series[name] += 1
             self._sums[name, labels] = self._sums.get((name, labels), 0) + amount
 
-    def text(self, gauges: Mapping[str, float]) -> str:
-        """All sums and the given gauges in the Prometheus text format (version 0.0.4)."""
+    def text(self, gauges: Mapping[str, float], sums: Mapping[str, float] | None = None) -> str:
+        """All sums and the given gauges in the Prometheus text format (version 0.0.4); `sums` are kept elsewhere."""
         lines: list[str] = []
         last = ""
         for (name, labels), value in sorted(self._sums.items()):
@@ -43,8 +43,9 @@ class Counters:
                 lines.append(f"# TYPE freehold_{name} counter")
                 last = name
             lines.append(f"freehold_{name}{_labels(labels)} {value:.15g}")
-        for name, value in gauges.items():
-            lines.extend((f"# TYPE freehold_{name} gauge", f"freehold_{name} {value:.15g}"))
+        for kind, values in (("counter", sums or {}), ("gauge", gauges)):
+            for name, value in values.items():
+                lines.extend((f"# TYPE freehold_{name} {kind}", f"freehold_{name} {value:.15g}"))
         return "\n".join(lines) + "\n"
 
 

@@ -26,6 +26,9 @@ from freehold.transport.pool import Pool, PoolCounts
 # Below this size one write of head and body together is cheaper than two.
 _JOIN = 65_536
 
+MOST_POOLS = 256
+"""Endpoints remembered without a connection; accounts have a few dozen."""
+
 
 class Upstream(Protocol):
     """What the road needs from a client; `transport.fake` has another one."""
@@ -54,6 +57,7 @@ class Client:
     def __init__(self, *, resolver: Resolver = resolve) -> None:
         """`resolver` turns host and port into addresses."""
         self._pools: dict[Endpoint, Pool] = {}
+        self._retired: list[Pool] = []
         self._resolver = resolver
         self._closed = False
 
@@ -119,17 +123,29 @@ class Client:
         pool = self._pools.get(endpoint)
         return PoolCounts(open=0, idle=0, waiting=0) if pool is None else pool.counts()
 
+    def renew(self) -> None:
+        """Read certificate files anew for connections from now on; requests in flight keep theirs."""
+        for endpoint in [each for each in self._pools if each.ca_file is not None or each.client_cert is not None]:
+            self._retire(self._pools.pop(endpoint))
+
+    def _retire(self, pool: Pool) -> None:
+        self._retired = [each for each in self._retired if not each.unused]
+        self._retired.append(pool)
+        pool.retire()
+
     async def close(self) -> None:
         """Close every connection at once; answers still being read end with an error."""
         self._closed = True
-        for pool in self._pools.values():
+        pools = [*self._pools.values(), *self._retired]
+        for pool in pools:
             pool.close()
         # Transports say that they are closed in the next turns of the loop.
         for _ in range(100):
-            if all(pool.empty for pool in self._pools.values()):
+            if all(pool.empty for pool in pools):
                 break
             await asyncio.sleep(0.001)
         self._pools.clear()
+        self._retired.clear()
 
     async def __aenter__(self) -> Self:
         return self
@@ -142,6 +158,10 @@ class Client:
     def _add_pool(self, endpoint: Endpoint) -> Pool:
         if self._closed:
             raise RuntimeError("this client is closed")
+        if len(self._pools) >= MOST_POOLS:
+            # Which hosts media come from is the callers' choice, and there is no end of names below a wildcard.
+            for unused in [each for each, pool in self._pools.items() if pool.unused]:
+                del self._pools[unused]
         pool = Pool(endpoint, Dialer(endpoint, resolver=self._resolver), asyncio.get_running_loop())
         self._pools[endpoint] = pool
         return pool

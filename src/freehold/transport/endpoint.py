@@ -41,8 +41,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     client_key: str | None = None
     proxy: str | None = None
     timeouts: Timeouts = Timeouts()
-    # A worker with a thousand open streams to one provider is busy; more wait in line.
-    max_connections: int = 1000
+    # A worker's thousand streams may all be at one provider; more wait in line.
+    max_connections: int = 1024
     # Load balancers commonly close silent connections after 60 seconds; we go first.
     keep_alive: float = 55.0
     addresses: tuple[str, ...] = ()

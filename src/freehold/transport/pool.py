@@ -29,7 +29,7 @@ class Pool:
     longest waiter, so that nobody who comes later can take it.
     """
 
-    __slots__ = ("_all", "_closed", "_dialer", "_endpoint", "_idle", "_loop", "_open", "_waiters", "head")
+    __slots__ = ("_all", "_closed", "_dialer", "_endpoint", "_idle", "_loop", "_open", "_retired", "_waiters", "head")
 
     def __init__(self, endpoint: Endpoint, dialer: Dialer, loop: asyncio.AbstractEventLoop) -> None:
         self._endpoint = endpoint
@@ -39,6 +39,7 @@ class Pool:
         self._all: set[Connection] = set()
         self._open = 0
         self._closed = False
+        self._retired = False
         # What a waiter gets is a connection, or None: the slot for a new one.
         self._waiters: deque[asyncio.Future[Connection | None]] = deque()
         self.head = HeadWriter(endpoint.authority, absolute=dialer.absolute, proxy_authorization=dialer.authorization)
@@ -99,6 +100,18 @@ class Pool:
         for connection in tuple(self._all):
             connection.abort()
 
+    def retire(self) -> None:
+        """Keep no connection beyond the request that it serves now."""
+        self._retired = True
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    @property
+    def unused(self) -> bool:
+        """Whether it has no connection and nobody waits for one."""
+        return self._open == 0
+
     @property
     def empty(self) -> bool:
         """Whether no connection is left."""
@@ -140,7 +153,7 @@ class Pool:
             self._put(connection)
 
     def _put(self, connection: Connection) -> None:
-        if self._closed:
+        if self._closed or self._retired:
             connection.close()
             return
         waiter = self._next_waiter()
