@@ -192,6 +192,8 @@ strategy = "luckiest"
         (ANTHROPIC + 'proxy = "nonsense"', "accounts.a.proxy", "write e.g. `http://proxy.example.com:3128`"),
         ("[server]\nlisten = 8080", "server.listen", "expected str, got int; write text in quotes"),
         (ANTHROPIC + 'ca_file = "/nowhere.pem"', "accounts.a.ca_file", "no such file"),
+        (ANTHROPIC + f'ca_file = "{__file__}"', "accounts.a.ca_file", "must be a readable PEM file"),
+        (ANTHROPIC + f'client_cert = "{__file__}"', "accounts.a.client_cert", "must be a readable PEM file"),
         (ANTHROPIC + "max_connections = 0", "accounts.a.max_connections", "expected int >= 1"),
         (ANTHROPIC + "timeouts = { conect = 1 }", "accounts.a.timeouts.conect", "did you mean `connect`?"),
         (ANTHROPIC + "headers = { a = 1 }", "accounts.a.headers.a", "expected a string, got a number"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -100,6 +101,62 @@ async def test_client_certificates(authority: Authority, tmp_path: Path) -> None
             await exchange(client, plain)
         known = server.endpoint(**SECURE, ca_file=authority.ca_file, client_cert=certificate, client_key=key)
         assert await exchange(client, known) == b"hello"
+
+
+async def test_a_certificate_that_has_expired_is_refused(authority: Authority) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    authority.ca.issue_cert("upstream.example", not_after=yesterday).configure_cert(context)
+    async with upstream(answering(ok()), context) as server, Client(resolver=named) as client:
+        with pytest.raises(TlsError, match="expired"):
+            await exchange(client, server.endpoint(**SECURE, ca_file=authority.ca_file))
+
+
+async def test_a_client_certificate_of_another_authority_is_refused(authority: Authority, tmp_path: Path) -> None:
+    authority.context.verify_mode = ssl.CERT_REQUIRED
+    authority.ca.configure_trust(authority.context)
+    (tmp_path / "stranger").mkdir()
+    certificate, key = Authority(tmp_path / "stranger").client_files(tmp_path)
+    async with upstream(answering(ok()), authority.context) as server, Client(resolver=named) as client:
+        with pytest.raises(TransportError):
+            await exchange(
+                client, server.endpoint(**SECURE, ca_file=authority.ca_file, client_cert=certificate, client_key=key)
+            )
+        assert server.received == []
+
+
+async def test_renewed_files_are_used_for_new_connections_and_old_answers_end(
+    authority: Authority, tmp_path: Path
+) -> None:
+    seen: list[object] = []
+    go_on = asyncio.Event()
+    authority.context.verify_mode = ssl.CERT_REQUIRED
+    authority.ca.configure_trust(authority.context)
+
+    async def handle(peer: Peer) -> None:
+        seen.append(peer.writer.get_extra_info("peercert")["serialNumber"])
+        while True:
+            received = await peer.request()
+            await peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhe")
+            if b"GET /slow" in received.head:
+                await go_on.wait()
+            await peer.send(b"llo")
+
+    certificate, key = authority.client_files(tmp_path)
+    async with upstream(handle, authority.context) as server, Client(resolver=named) as client:
+        endpoint = server.endpoint(**SECURE, ca_file=authority.ca_file, client_cert=certificate, client_key=key)
+        slow = await client.send(endpoint, "GET", "/slow", [])
+        assert await exchange(client, endpoint) == b"hello"
+        authority.client_files(tmp_path)
+        assert await exchange(client, endpoint) == b"hello"
+        assert len(set(seen)) == 1, "nothing was said of a renewal"
+        client.renew()
+        assert await exchange(client, endpoint) == b"hello"
+        assert len(set(seen)) == 2
+        go_on.set()
+        assert await slow.read(10) == b"hello"
+        assert await exchange(client, endpoint) == b"hello"
+        assert len(seen) == 3, "the connection of the old certificate was not used again"
 
 
 @pytest.mark.parametrize("options", [{"ca_file": "/nowhere/ca.pem"}, {"client_cert": "/nowhere/client.pem"}])

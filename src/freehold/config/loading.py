@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import ssl
 import tomllib
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
@@ -211,8 +212,25 @@ def _check_account(account: Account, provider: Provider, problems: Problems) -> 
         problems.add((*path, "api_key"), f'is missing; write e.g. `api_key = "env:{variables[0]}"`')
     for name in ("ca_file", "client_cert"):
         file: str | None = getattr(account, name)
-        if file is not None and not Path(file).is_file():
+        if file is None:
+            continue
+        if not Path(file).is_file():
             problems.add((*path, name), f"no such file: {file}")
+        elif (why := _unusable(name, file)) is not None:
+            problems.add((*path, name), f"{file} can not be used ({why}); it must be a readable PEM file")
+
+
+def _unusable(name: str, file: str) -> str | None:
+    """Why a certificate file can not be used: found here it leaves the last good one in place."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if name == "ca_file":
+            context.load_verify_locations(file)
+        else:
+            context.load_cert_chain(file, password="")  # an encrypted key would otherwise ask on the terminal
+    except (OSError, ssl.SSLError) as error:
+        return getattr(error, "reason", None) or error.strerror or type(error).__name__
+    return None
 
 
 def _check_base_url(account: Account, problems: Problems) -> None:
