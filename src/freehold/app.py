@@ -26,7 +26,7 @@ from freehold.config import Account, Config, Probe, load
 from freehold.errors import CallerError, ConfigError
 from freehold.exchange.media import FetchPolicy
 from freehold.exchange.places import Places
-from freehold.exchange.record import Spool
+from freehold.exchange.record import CURRENT, Spool
 from freehold.exchange.road import Road, Snapshot
 from freehold.governance.authentication import Authenticator, is_loopback_host
 from freehold.governance.keys import KeyTable
@@ -42,6 +42,7 @@ from freehold.server.front import Front, address_of, listening_socket, tls_conte
 from freehold.server.gateway import Gateway, Serving
 from freehold.server.limits import HttpLimits
 from freehold.store.changes import Changed, Reachable, Unreachable
+from freehold.store.private_files import exposed, planted
 from freehold.transport.client import Client
 from freehold.transport.endpoint import Endpoint, Timeouts, split_url
 from freehold.transport.errors import TransportError
@@ -211,6 +212,7 @@ class Service:
         )
         folder = spool_folder(config)
         try:
+            _check_spool(folder)
             self.spool = Spool(
                 folder,
                 rotate_bytes=config.ledger.rotate_size,
@@ -520,6 +522,15 @@ class Service:
         await asyncio.sleep(limits.drain_delay)
         await data.stop(limits.drain_timeout)
         await asyncio.gather(*(front.stop(CONTROL_GRACE) for front in others))
+
+
+def _check_spool(folder: Path) -> None:
+    """Raises ConfigError where rows would go where another user wants them."""
+    for place in (folder, folder / CURRENT):
+        if (why := planted(place)) is not None:
+            raise ConfigError(f"[ledger] directory: {why}")
+        if (said := exposed(place)) is not None:
+            log.warning("%s", said)
 
 
 def _check_addresses(config: Config) -> None:

@@ -165,8 +165,8 @@ async def test_an_unreachable_database_is_reported_once_and_then_caught_up_with(
         waiting = asyncio.ensure_future(anext(news))
         await asyncio.sleep(0.02)
         assert not waiting.done()
-        down = False
         version = await change(database)
+        down = False
         assert await waiting == Changed(version=version, value=version)
 
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from freehold.cli.failure import INTERRUPTED
 from freehold.errors import ConfigError
 
 if TYPE_CHECKING:
     from freehold.app import Service
     from freehold.config import Config
 
-INTERRUPTED = 130
 """The exit status of a command that was interrupted, 128 and the number of SIGINT, as shells have it."""
 
 GARBAGE_FIRST = 20_000

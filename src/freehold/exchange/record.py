@@ -90,7 +90,8 @@ class ExchangeRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(ExchangeRecord)
-_CURRENT = "exchanges.jsonl"
+CURRENT = "exchanges.jsonl"
+"""The file that rows are appended to."""
 
 
 class Spool:
@@ -122,7 +123,7 @@ class Spool:
         self._pending: list[bytes] = []
         self._dirty = False
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path = folder / _CURRENT
+        self._path = folder / CURRENT
         self._file = self._open()
 
     def _open(self) -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from freehold.errors import ConfigError
-from freehold.store.private_files import make_private
+from freehold.store.private_files import make_private, planted
 
 SECRET_BYTES: Final = 32
 SECRET_FILE: Final = "freehold.secret"  # noqa: S105  a file name
@@ -81,6 +81,8 @@ def read_or_make_secret(path: Path, random: Callable[[int], bytes] = secrets.tok
     Raises ConfigError when the file can not be read, is not a secret, or may be read by others than its owner.
     """
     try:
+        if (why := planted(path)) is not None:
+            raise ConfigError(f"The server secret can not be trusted: {why}.")
         if not path.exists():
             make_private(path, random(SECRET_BYTES).hex().encode() + b"\n")
         mode = path.stat().st_mode

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import sqlite3
 import time
@@ -21,7 +22,10 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from freehold.errors import ConfigError, FreeholdError
+from freehold.store.private_files import exposed, planted
 from freehold.store.schema import HEAD, settings
+
+log = logging.getLogger("freehold.store")
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
@@ -146,9 +150,14 @@ async def _connect(url: URL) -> Database:
     if url.get_backend_name() == "sqlite":
         path = Path(url.database or "")
         try:
+            if (why := planted(path)) is not None:
+                raise ConfigError(f"[storage] url: {why}.")
             await asyncio.to_thread(_make_file, path)
         except (OSError, sqlite3.Error) as error:
             raise ConfigError(f"[storage] url: {path} can not be used: {error}") from error
+        for place in (path.parent, path):
+            if (said := exposed(place)) is not None:
+                log.warning("%s", said)
         engine = create_async_engine(
             url, connect_args={"isolation_level": None, "timeout": _BUSY}, hide_parameters=True
         )
