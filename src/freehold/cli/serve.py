@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from freehold.app import Service
     from freehold.config import Config
 
-"""The exit status of a command that was interrupted, 128 and the number of SIGINT, as shells have it."""
-
 GARBAGE_FIRST = 20_000
 """Objects made and not yet gone, until the collector looks at the young ones: some hundred requests in flight."""
 
