@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from freehold.ir import Embed, Embedding, Embeddings, JsonObject, Request, Usage
+from freehold.ir import Embed, Embedding, Embeddings, JsonObject, JsonValue, Request, Usage
 from freehold.protocols.codec import PLAIN, Dialect, Encoded, Stamp, Unsupported, WireRequest, WireResponse
 from freehold.protocols.gemini_generate import CODEC
 from freehold.protocols.registry import CODECS
@@ -95,12 +95,18 @@ def test_a_foreign_request_is_written_as_vertex_wants_each_model() -> None:
     )
 
 
+def test_the_texts_of_one_content_are_one_instance() -> None:
+    request = read(f"{PLACE}text-embedding-005:embedContent", {"content": {"parts": [{"text": "a"}, {"text": "b"}]}})
+    assert written(request, VERTEX) == ("predict", {"instances": [{"content": "a\nb"}]}, set())
+
+
 def test_other_predictions_are_refused_by_name() -> None:
     with pytest.raises(Unsupported, match=r"instances\[0\].content"):
         read(f"{PLACE}imagegeneration:predict", {"instances": [{"prompt": "a cat"}]})
-    two = read(f"{PLACE}text-embedding-005:embedContent", {"content": {"parts": [{"text": "a"}, {"text": "b"}]}})
+    parts: list[JsonValue] = [{"text": "a"}, {"inlineData": {"mimeType": "image/png", "data": "AA=="}}]
+    picture = read(f"{PLACE}text-embedding-005:embedContent", {"content": {"parts": parts}})
     with pytest.raises(Unsupported, match="texts only"):
-        CODEC.encode_request(two, VERTEX)
+        CODEC.encode_request(picture, VERTEX)
 
 
 # --- Answers
