@@ -99,12 +99,16 @@ def test_every_field_of_the_record_is_described() -> None:
 
 def test_every_metric_is_described() -> None:
     counted: set[str] = set()
-    for path in (SOURCE / "exchange" / "road.py", SOURCE / "app.py"):
+    for path in (SOURCE / "exchange" / "road.py", SOURCE / "app.py", SOURCE / "routing" / "health.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             match node:
                 case ast.Call(func=ast.Attribute(attr="add"), args=[ast.Constant(value=str(name)), _, *_]):
                     counted.add(name)
-                case ast.Call(func=ast.Attribute(attr="text"), args=[ast.Dict(keys=keys)]):
+                case ast.AnnAssign(target=ast.Name(id="gauges"), value=ast.Dict(keys=keys)):
+                    counted.update(str(key.value) for key in keys if isinstance(key, ast.Constant))
+                case ast.Subscript(value=ast.Name(id="gauges" | "sums"), slice=ast.Constant(value=str(name))):
+                    counted.add(name)
+                case ast.FunctionDef(name="gauges", body=[*_, ast.Return(value=ast.Dict(keys=keys))]):
                     counted.update(str(key.value) for key in keys if isinstance(key, ast.Constant))
                 case _:
                     pass

@@ -31,7 +31,7 @@ UPSTREAMS = {
 
 _MORE = """
 [models.vectors]
-targets = ["vertex-gemini/gemini-embedding-001"]
+targets = ["vertex-gemini/gemini-embedding-2"]
 """
 
 each_upstream = pytest.mark.parametrize("upstream", UPSTREAMS)

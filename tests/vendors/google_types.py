@@ -72,6 +72,7 @@ REQUESTS: dict[str, tuple[object, ...]] = {
     "gemini-embed": (EmbedContentRequest | BatchEmbedContentsRequest,),
     "vertex-generate": (GenerateContentRequest, _on_vertex("GenerateContentRequest")),
     "vertex-count": (_on_vertex("CountTokensRequest"),),
+    "vertex-predict": (_on_vertex("PredictRequest"),),
     "vertex-embed": (EmbedContentRequest, _on_vertex("EmbedContentRequest")),
 }
 ANSWERS: dict[str, tuple[Any, ...]] = {

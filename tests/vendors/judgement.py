@@ -106,7 +106,9 @@ def _typed_request(form: str, codec: str, value: dict[str, Any]) -> list[Problem
 
 def vertex_request_problems(body: bytes, operation: Operation) -> list[Problem]:
     """A request in Gemini's language as Vertex AI is sent it."""
-    return problems(json.loads(body), *google_types.REQUESTS[f"vertex-{operation}"])
+    value = json.loads(body)
+    form = "predict" if operation == "embed" and "instances" in value else operation
+    return problems(value, *google_types.REQUESTS[f"vertex-{form}"])
 
 
 def answer_problems(codec: str, body: bytes, operation: Operation) -> list[Problem]:

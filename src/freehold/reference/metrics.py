@@ -53,6 +53,10 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         says="Seconds since the store of keys could last be read, 0 while it can; keys made or revoked since are not "
         "known here.",
     ),
+    Entry(name="targets_broken", kind="gauge", says="Targets whose breaker is open."),
+    Entry(name="targets_cooling", kind="gauge", says="Targets that asked to be left alone (`Retry-After`)."),
+    Entry(name="targets_disabled", kind="gauge", says="Targets that an operator has disabled."),
+    Entry(name="domains_broken", kind="gauge", says="Failure domains whose breaker is open."),
     Entry(name="snapshot", kind="gauge", says="Number of the configuration in use; it grows with each reload."),
 )
 
