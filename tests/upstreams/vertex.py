@@ -42,13 +42,23 @@ class _Count(BaseModel):
     generation_config: types.GenerationConfig | None = None
 
 
+class _Embed(BaseModel):
+    """The body of embedContent: the options stand in an object of their own."""
+
+    model_config = CLOSED
+
+    content: types.Content
+    embed_content_config: types.EmbedContentConfig | None = None
+
+
 class VertexGemini(Gemini):
     """`POST /v1beta1/projects/{p}/locations/{l}/publishers/google/models/{model}:{verb}`."""
 
     key: tuple[str, str] = _KEY
     kinds: Mapping[str, type[BaseModel]] = {
         "countTokens": _Count,
-        **{verb: KINDS[verb] for verb in ("generateContent", "streamGenerateContent", "embedContent")},
+        "embedContent": _Embed,
+        **{verb: KINDS[verb] for verb in ("generateContent", "streamGenerateContent")},
     }
     path = rf"/v1beta1{_PLACE}/publishers/google/(?P<model>models/[^/:]+):(?P<verb>\w+)"
     schemas: Mapping[str, Schema] = {
