@@ -25,7 +25,7 @@ class HttpLimits(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = 4096
     """Connections open at once in this process, TLS handshakes included. Beyond it the one that idles longest is closed
     for a new one; where none idles the new one is refused. Four for each exchange: clients keep a few in reserve. An
-    idle one costs 7 KiB, with TLS 60 KiB."""
+    idle one costs some 3 KiB, with TLS 50 KiB (measured with 4,000 and 1,000)."""
 
     streams_per_connection: int = 100
     """Concurrent HTTP/2 streams that one connection may open; RFC 9113 section 6.5.2 advises no less."""

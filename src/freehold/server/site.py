@@ -186,7 +186,8 @@ class Site:
             if not exchange.started:
                 with contextlib.suppress(ClientGone):
                     exchange.respond(503, [("content-type", "text/plain"), ("retry-after", "1")], b"Shutting down\n")
-            raise
+            # Not raised again: the task would keep the error, whose frames keep the exchange, which knows the task. A
+            # stream that nobody reads holds a megabyte by then, and the garbage collector comes by rarely.
         except Exception:
             log.exception("%s %s: the handler failed", exchange.method, exchange.path)
         finally:

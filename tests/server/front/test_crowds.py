@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import socket
 import ssl
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import trustme
 
 from freehold.server import front as front_module
+from freehold.server.http import Incoming, Outgoing
 from freehold.server.http2 import PREFACE
 from freehold.server.limits import HttpLimits
 from tests.server.front.conftest import Raw, Running, Start
@@ -184,3 +187,36 @@ async def test_without_descriptors_accepting_pauses_and_goes_on(
         await keeps_alive(await running.connect(trusting))
         assert asyncio.get_running_loop().time() - began > 2.5 * front_module.ACCEPT_AGAIN
         assert caplog.text.count("raise the limit of open files") == 1
+
+
+class Held:
+    """What a handler holds in its hands."""
+
+
+async def test_what_a_cancelled_handler_held_is_freed_at_once(start: Start) -> None:
+    """Not when the garbage collector comes by, which a server calls rarely: such a stream holds a megabyte."""
+    kept: list[weakref.ref[Held]] = []
+
+    async def flood(incoming: Incoming, outgoing: Outgoing) -> None:
+        held, task = Held(), asyncio.current_task()
+        assert task is not None
+        kept.append(weakref.ref(held))
+        incoming.when_gone(task.cancel)
+        sink = await outgoing.start(200, [])
+        while held:
+            await sink.send(bytes(65_536))
+
+    gc.disable()
+    try:
+        async with start(flood) as running:
+            raws = [await running.connect() for _ in range(3)]
+            for raw in raws:
+                raw.stop_reading()
+                await raw.send(GET % b"/")
+            await eventually(lambda: len(kept) == 3)
+            for raw in raws:
+                raw.writer.transport.abort()
+            await eventually(lambda: running.front.site.gate.open == 0)
+            await eventually(lambda: not any(ref() for ref in kept))
+    finally:
+        gc.enable()
