@@ -256,6 +256,8 @@ class Http1Connection(asyncio.Protocol):
             if exchange is not None:
                 exchange.lose()
         self._release()
+        # The two know each other: without that both go at once, and with them what was not sent.
+        del self._parser
 
     def eof_received(self) -> bool:
         """A client that has closed its side is taken to be gone; the transport closes."""

@@ -384,6 +384,8 @@ class Connection(asyncio.Protocol):
             case "done" | "closed":
                 pass
         self._transport = self._flow = None
+        # The two know each other: without that both go at once, and with them what nobody read.
+        del self._parser
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
