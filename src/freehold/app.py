@@ -269,7 +269,13 @@ class Service:
                 number=number,
                 resolver=resolver,
                 max_attempts=config.limits.attempts,
-                fetch=FetchPolicy(allow=config.fetch.allow, size=config.fetch.size, timeout=config.fetch.timeout),
+                fetch=FetchPolicy(
+                    allow=config.fetch.allow,
+                    size=config.fetch.size,
+                    # What a request could hold if its media had been inside it from the beginning.
+                    total=config.limits.body,
+                    timeout=config.fetch.timeout,
+                ),
             ),
             names=names,
             authenticator=Authenticator(

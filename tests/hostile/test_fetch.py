@@ -229,3 +229,30 @@ async def test_hosts_without_end_are_not_remembered(monkeypatch: pytest.MonkeyPa
             with pytest.raises(CallerError):
                 await fetch(forgetful, f"https://{number}.cdn.example/", NAMED)
         assert len(forgetful._pools) <= 11
+
+
+@pytest.mark.usefixtures("loopback_is_public")
+async def test_the_media_of_one_request_share_a_limit() -> None:
+    """A few URLs would otherwise be worth many times the largest request body in memory."""
+    policy = FetchPolicy(allow=("images.example",), size=100_000, total=130_000, timeout=5.0)
+    async with upstream(answering(ok(b"x" * 60_000))) as server, Client(resolver=Names(("127.0.0.1",))) as client:
+        medium = Media(kind="image", source=Url(url=f"http://images.example:{server.port}/a.png"))
+        deadline = asyncio.get_running_loop().time() + 20
+        two, three = (
+            Generate(model="m", origin="openai-chat", messages=(Message(role="user", parts=(medium,) * count),))
+            for count in (2, 3)
+        )
+        fetched = await inline_media(two, policy, client, deadline)
+        assert all(isinstance(part, Media) and isinstance(part.source, Inline) for part in fetched.messages[0].parts)
+        with pytest.raises(CallerError, match="130000 bytes together") as caught:
+            await inline_media(three, policy, client, deadline)
+        assert caught.value.code == "media_not_fetched"
+
+
+async def test_hosts_that_callers_make_up_share_what_is_dear_to_make() -> None:
+    async with Client(resolver=Names(("127.0.0.1",))) as sharing:
+        for number in range(3):
+            with pytest.raises(CallerError):
+                await fetch(sharing, f"https://{number}.cdn.example/", NAMED)
+        contexts = {id(pool._dialer._context) for pool in sharing._pools.values()}
+        assert (len(sharing._pools), len(contexts)) == (3, 1)

@@ -192,7 +192,12 @@ class Fetch(msgspec.Struct, frozen=True, kw_only=True):
     ] = ()
     size: Annotated[
         int,
-        Meta(ge=1024, description="Largest medium. 20 MiB: what providers take inline at most.", extra=_BYTES),
+        Meta(
+            ge=1024,
+            description="Largest medium; all that one request names may have `limits.body` together. 20 MiB: what "
+            "providers take inline at most.",
+            extra=_BYTES,
+        ),
     ] = 20 * MIB
     timeout: Annotated[
         float,

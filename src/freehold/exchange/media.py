@@ -12,25 +12,42 @@ import msgspec
 from freehold.errors import CallerError, ConfigError, UpstreamError
 from freehold.ir import Generate, Inline, Media, Message, Part, ToolResult, Url
 from freehold.transport.endpoint import Endpoint, Origin, Timeouts, split_url
+from freehold.transport.errors import AnswerTooLargeError
 
 if TYPE_CHECKING:
     from freehold.transport.client import Upstream
 
 
 MOST_FETCHED = 20
-"""Media fetched for one request: a few hundred bytes of URLs must not fill memory with 20 MB each."""
+"""Media fetched for one request: each keeps the caller waiting, and the place that it lies at busy."""
 
 
 class FetchPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """Whence media may be fetched: host patterns, the largest size in bytes, the longest time in seconds."""
+    """Whence media may be fetched: host patterns, the largest size, the longest time in seconds.
+
+    `size` is in bytes of one medium, `total` of all that one request names.
+    """
 
     allow: tuple[str, ...] = ()
     size: int = 20 * 1024 * 1024
+    total: int = 64 * 1024 * 1024
     timeout: float = 10.0
 
     def allows(self, host: str) -> bool:
         """Whether an operator named this host."""
         return any(fnmatchcase(host.lower(), pattern.lower()) for pattern in self.allow)
+
+
+class _Errand:
+    """Fetching for one request; `left` is how many bytes may still come."""
+
+    __slots__ = ("client", "deadline", "left", "policy")
+
+    def __init__(self, policy: FetchPolicy, client: Upstream, deadline: float) -> None:
+        self.policy = policy
+        self.client = client
+        self.deadline = deadline
+        self.left = policy.total
 
 
 def fetchable(request: Generate, policy: FetchPolicy) -> bool:
@@ -49,7 +66,8 @@ async def inline_media(request: Generate, policy: FetchPolicy, client: Upstream,
             f"{wanted} media would have to be fetched for one request; at most {MOST_FETCHED} are: send them inline",
             code="media_not_fetched",
         )
-    messages = [await _inline_message(message, policy, client, deadline) for message in request.messages]
+    errand = _Errand(policy, client, deadline)
+    messages = [await _inline_message(message, errand) for message in request.messages]
     return msgspec.structs.replace(request, messages=tuple(messages))
 
 
@@ -71,27 +89,24 @@ def _origin(media: Media) -> Origin | None:
         return None
 
 
-async def _inline_message(message: Message, policy: FetchPolicy, client: Upstream, deadline: float) -> Message:
+async def _inline_message(message: Message, errand: _Errand) -> Message:
     parts: list[Part] = []
     for part in message.parts:
         if isinstance(part, Media):
-            parts.append(await _inline(part, policy, client, deadline))
+            parts.append(await _inline(part, errand))
         elif isinstance(part, ToolResult):
-            inner = [
-                await _inline(item, policy, client, deadline) if isinstance(item, Media) else item
-                for item in part.parts
-            ]
+            inner = [await _inline(item, errand) if isinstance(item, Media) else item for item in part.parts]
             parts.append(msgspec.structs.replace(part, parts=tuple(inner)))
         else:
             parts.append(part)
     return msgspec.structs.replace(message, parts=tuple(parts))
 
 
-async def _inline(media: Media, policy: FetchPolicy, client: Upstream, deadline: float) -> Media:
+async def _inline(media: Media, errand: _Errand) -> Media:
     origin = _origin(media)
-    if origin is None or not isinstance(media.source, Url) or not policy.allows(origin.host):
+    if origin is None or not isinstance(media.source, Url) or not errand.policy.allows(origin.host):
         return media
-    data, media_type = await _fetch(media.source.url, origin, policy, client, deadline)
+    data, media_type = await _fetch(media.source.url, origin, errand)
     return msgspec.structs.replace(
         media,
         source=Inline(data=base64.b64encode(data).decode()),
@@ -100,10 +115,9 @@ async def _inline(media: Media, policy: FetchPolicy, client: Upstream, deadline:
     )
 
 
-async def _fetch(
-    url: str, origin: Origin, policy: FetchPolicy, client: Upstream, deadline: float
-) -> tuple[bytes, str | None]:
+async def _fetch(url: str, origin: Origin, errand: _Errand) -> tuple[bytes, str | None]:
     """The bytes and their type. The connection goes to the address that was checked; redirects are not followed."""
+    policy = errand.policy
     limit = policy.timeout
     endpoint = Endpoint(
         scheme=origin.scheme,
@@ -118,15 +132,20 @@ async def _fetch(
     at = min((index for index in (rest.find("/"), rest.find("?")) if index >= 0), default=-1)
     target = rest[at:] if at >= 0 else "/"
     try:
-        answer = await client.send(
-            endpoint, "GET", target if target.startswith("/") else f"/{target}", [], b"", deadline=deadline
+        answer = await errand.client.send(
+            endpoint, "GET", target if target.startswith("/") else f"/{target}", [], b"", deadline=errand.deadline
         )
         if answer.status != 200:
             answer.release()
             raise _unfetched(origin.host, f"it answered {answer.status}")
-        data = await answer.read(policy.size)
+        data = await answer.read(min(policy.size, errand.left))
+    except AnswerTooLargeError as error:
+        if errand.left < policy.size:
+            raise _unfetched(origin.host, f"all media of one request may have {policy.total} bytes together") from None
+        raise _unfetched(origin.host, error.message) from None
     except UpstreamError as error:
         raise _unfetched(origin.host, error.message) from None
+    errand.left -= len(data)
     media_type = next((value for name, value in answer.headers if name == "content-type"), None)
     return data, None if media_type is None else media_type.partition(";")[0].strip()
 

@@ -159,7 +159,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         400,
         "The target takes the medium only inline, its host is one of `[fetch] allow`, and it could not be had from "
         "there: the message says why.",
-        "Send the medium inline, or by an address that answers 200 within `[fetch] timeout` and `[fetch] size`.",
+        "Send the medium inline, or by an address that answers 200 within `[fetch] timeout` and `[fetch] size`; all "
+        "media of a request together may have `[limits] body`.",
     ),
     _entry(
         "invalid_url",

@@ -14,7 +14,7 @@ from freehold.transport.connection import Connection
 from freehold.transport.endpoint import Endpoint, split_url
 from freehold.transport.errors import ConnectError, Phase, PhaseTimeoutError, TlsError, TransportError
 from freehold.transport.proxies import Tunnel, proxy_authorization
-from freehold.transport.tls import client_context, proxy_context
+from freehold.transport.tls import client_context, system_context
 
 Resolver = Callable[[str, int], Awaitable[tuple[str, ...]]]
 
@@ -33,7 +33,7 @@ class Dialer:
         self._resolve = resolver
         self._context = client_context(endpoint) if endpoint.scheme == "https" else None
         self._proxy = None if endpoint.proxy is None else split_url(endpoint.proxy)
-        self._proxy_context = proxy_context() if self._proxy is not None and self._proxy.scheme == "https" else None
+        self._proxy_context = system_context() if self._proxy is not None and self._proxy.scheme == "https" else None
 
     @property
     def absolute(self) -> bool:
