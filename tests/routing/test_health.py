@@ -129,3 +129,21 @@ def test_speed_is_a_moving_average_and_errors_fade() -> None:
     for _ in range(20):
         health.answered(CLAUDE, first_token=None, speed=None)
     assert 0 < health.standings([CLAUDE], 0.0)["aws/claude"].errors < worst / 5
+
+
+def test_what_is_tried_for_want_of_others_is_no_probe_and_keeps_nothing_shut() -> None:
+    health = Health()
+    fail(health, CLAUDE, 0.0)
+    health.asked(CLAUDE, 1.0)
+    health.failed(CLAUDE, "unavailable", 1.0)
+    assert broken(health, CLAUDE, OPEN_FIRST - 0.1)
+    assert not broken(health, CLAUDE, OPEN_FIRST), "it opened for that long, and the try in between asked no question"
+
+
+def test_a_callers_mistake_is_an_answer_for_the_domain_too() -> None:
+    health = Health()
+    fail(health, CLAUDE, 0.0, "authentication")
+    health.asked(NOVA, OPEN_FIRST)
+    assert broken(health, LLAMA, OPEN_FIRST) == "account:aws", "the probe is under way"
+    health.failed(NOVA, "invalid_request", OPEN_FIRST)
+    assert not broken(health, LLAMA, OPEN_FIRST), "whoever says that the caller is wrong took the credential"

@@ -75,18 +75,18 @@ class Breaker:
         return self.until > 0.0 and (now < self.until or now < self._probing)
 
     def probe(self, now: float) -> None:
-        """A request is sent: while the breaker is open, it is the one probe."""
-        if self.until > 0.0:
+        """A request is sent: once an open breaker's time is up, it is the one probe."""
+        if 0.0 < self.until <= now:
             self._probing = now + PROBE_LOST
 
     def fail(self, now: float, *, limit: int = FAULTS_TO_OPEN) -> None:
         """A fault; opens at the limit, and again at once when it was the probe's."""
         self.faults += 1
+        self._probing = 0.0
         if self.until > 0.0:
             if now >= self.until:
                 self._lasts = min(self._lasts * 2, OPEN_LONGEST)
                 self.until = now + self._lasts
-                self._probing = 0.0
         elif self.faults >= limit:
             self.until = now + self._lasts
 
@@ -146,15 +146,15 @@ class Health:
         return found
 
     def _standing(self, candidate: Candidate, known: _Known | None, now: float) -> Standing:
-        broken, until = "", 0.0
+        broken = ""
         if self._domains:
             for domain in candidate.domains:
                 breaker = self._domains.get(domain)
                 if breaker is not None and breaker.blocks(now):
-                    broken, until = domain, breaker.until
+                    broken = domain
                     break
         if known is None:
-            return Standing(broken=broken, until=until)
+            return Standing(broken=broken)
         if known.seen is not None and not broken:
             return known.seen
         cooling = False
@@ -162,14 +162,13 @@ class Health:
             if known.cooling <= now:
                 known.cooling = 0.0
             elif not broken:
-                cooling, until = True, known.cooling
+                cooling = True
             if not broken and known.breaker.blocks(now):
-                broken, until = candidate.name, known.breaker.until
+                broken = candidate.name
         standing = Standing(
             disabled=known.disabled,
             broken=broken,
             cooling=cooling,
-            until=until,
             first_token=known.first_token,
             speed=known.speed,
             errors=known.errors,
@@ -190,27 +189,30 @@ class Health:
 
     def answered(self, candidate: Candidate, *, first_token: float | None, speed: float | None) -> None:
         """A target answered: seconds to its first token and tokens a second after that, where they are known."""
+        self._settle(candidate)
         known = self._known(candidate.name)
-        if known.breaker.faults:
-            known.breaker.succeed()
-        if self._domains:
-            for domain in candidate.domains:
-                self._domains.pop(domain, None)
         if first_token is not None:
             known.first_token = _moved(known.first_token, first_token)
         if speed is not None:
             known.speed = _moved(known.speed, speed)
         known.errors *= 1.0 - SMOOTHING
 
+    def _settle(self, candidate: Candidate) -> None:
+        """It answered: its breaker closes, and those of the domains it lies in."""
+        known = self._targets.get(candidate.name)
+        if known is not None and known.breaker.faults:
+            known.breaker.succeed()
+            known.seen = None
+        if self._domains:
+            for domain in candidate.domains:
+                self._domains.pop(domain, None)
+
     def failed(self, candidate: Candidate, kind: ErrorKind, now: float, *, after: float | None = None) -> None:
         """A target failed; `after` is the time in seconds for which it asked to be left alone."""
         whose = blame(kind)
         if whose == "caller":
             # It answered, if only to say that the caller is wrong: a probe's question is settled.
-            known = self._targets.get(candidate.name)
-            if known is not None:
-                known.breaker.succeed()
-                known.seen = None
+            self._settle(candidate)
             return
         known = self._known(candidate.name)
         known.errors += SMOOTHING * (1.0 - known.errors)
