@@ -33,7 +33,7 @@ def test_what_keeps_failing_is_not_asked_any_more(post: Post, gateway: Gateway) 
     assert [attempt.target for attempt in record.attempts] == [SECOND]
     assert record.rejections == {FIRST: f"broken: the breaker of {FIRST} is open"}
     assert record.strategy == "failover"
-    assert record.scores == {SECOND: 1.0}
+    assert record.scores == {SECOND: {"score": 1.0, "order": 1.0}}
 
 
 def test_the_callers_mistakes_open_nothing(post: Post, gateway: Gateway) -> None:
@@ -82,7 +82,8 @@ def test_a_request_may_name_its_strategy(post: Post, gateway: Gateway) -> None:
     assert chosen == {"failover": FIRST, "cheapest": FIRST}
     record = gateway.records()[-1]
     assert record.strategy == "cheapest"
-    assert record.scores[FIRST] < record.scores[SECOND], "gpt-4o is cheaper than Claude Sonnet 4.5"
+    assert record.scores[FIRST]["score"] < record.scores[SECOND]["score"], "gpt-4o is cheaper than Claude Sonnet 4.5"
+    assert record.scores[FIRST]["cost_usd"] == record.scores[FIRST]["score"]
     refused = post(chat("both"), freehold_strategy="luckiest")
     assert refused.status == 400
     assert refused.json()["error"]["code"] == "unknown_strategy"
@@ -94,7 +95,7 @@ def test_fastest_learns_from_live_traffic(post: Post, gateway: Gateway, *, strea
         post(chat(model, stream=streamed))
     record_of = gateway.records
     post(chat("both"), freehold_strategy="fastest")
-    known = set(record_of()[-1].scores)
+    known = {name for name, terms in record_of()[-1].scores.items() if "score" in terms}
     assert known == ({FIRST, SECOND} if streamed else set()), "only streams tell when the first token came"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import get_args
 
 import msgspec
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from freehold.config.values import Strategy as StrategyName
 from freehold.providers.prices import Period, Price, Rates, Row, Step
 from freehold.routing.decision import Accepted, Rejection, Rule, decide
-from freehold.routing.features import Ask, Candidate, Standing
+from freehold.routing.features import NAMES, Ask, Candidate, Standing
 from freehold.routing.strategies import STRATEGIES
 
 MILLION = 1_000_000
@@ -117,7 +118,9 @@ def test_the_explanation_recomputes_to_the_decision(
         accepted, key=lambda verdict: (rule.strategy.score(verdict.features, rule.weights), verdict.features[0])
     )
     assert [verdict.target for verdict in again] == decision.order()
-    assert all(verdict.terms(rule.strategy) for verdict in accepted)
+    for verdict in accepted:
+        said = {"score": verdict.score} | {NAMES[place]: verdict.features[place] for place in rule.strategy.reads}
+        assert verdict.terms(rule.strategy) == {name: value for name, value in said.items() if value != math.inf}
 
 
 def test_rejections_carry_their_evidence() -> None:

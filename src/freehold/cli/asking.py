@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -158,8 +158,10 @@ def explanation(record: ExchangeRecord) -> list[str]:
             f"{attempt.target} ({attempt.lane}): {outcome}{first}, done after {attempt.last_byte_ms or 0:.0f} ms"
         )
     if record.strategy is not None:
-        scores = ", ".join(f"{name} {score:.6g}" for name, score in sorted(record.scores.items(), key=itemgetter(1)))
-        lines.append(f"chosen by {record.strategy}, the lowest first: {scores or 'nothing is known to compare'}")
+        lines.append(f"chosen by {record.strategy}, the lowest score first:")
+        ordered = sorted(record.scores.items(), key=lambda item: item[1].get("score", math.inf))
+        for name, terms in ordered:
+            lines.append(f"  {name}: " + ", ".join(f"{term} {value:.6g}" for term, value in terms.items()))
     lines += [f"not tried: {name}: {reason}" for name, reason in record.rejections.items()]
     lines += [f"lost: {loss.path} {loss.kind} ({loss.effect}) {loss.detail}".rstrip() for loss in record.losses]
     if record.usage is not None:

@@ -43,7 +43,6 @@ def ask_of(seen: Glance, arrival: Arrival, found: Found, request_of: RequestOf) 
         input_tokens=size // BYTES_A_TOKEN,
         at_least=at_least,
         output_tokens=EXPECTED_OUTPUT if limit is None else min(limit, EXPECTED_OUTPUT),
-        most=limit,
         kinds=kinds,
         draw=draw_of(arrival.id),
         at=arrival.started,

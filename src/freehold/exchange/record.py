@@ -59,8 +59,8 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 class ExchangeRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One exchange. Times are Unix seconds; money is whole nano-dollars (10⁻⁹ USD), None where a price is not known.
 
-    `strategy` chose among several targets by their `scores`, the lowest first; `rejections` names the targets that
-    were not tried and why.
+    `strategy` chose among several targets by their `scores`, the lowest `score` first; `rejections` names the targets
+    that were not tried and why.
     """
 
     id: str
@@ -80,7 +80,7 @@ class ExchangeRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     tags: dict[str, str] = {}
     attempts: list[AttemptRecord] = []
     strategy: str | None = None
-    scores: dict[str, float] = {}
+    scores: dict[str, dict[str, float]] = {}
     rejections: dict[str, str] = {}
     usage: UsageRecord | None = None
     price_version: str | None = None

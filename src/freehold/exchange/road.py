@@ -307,7 +307,7 @@ class Journey:
             record.rejections[rejection.target] = f"{rejection.reason}: {rejection.evidence}"
         if len(found.places) > 1:
             record.strategy = decision.strategy
-            record.scores = decision.scores()
+            record.scores = decision.scores(found.rule.strategy)
         if not order:
             raise no_target(decision)
         if len(order) == len(found.places) == 1:

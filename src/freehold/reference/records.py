@@ -30,7 +30,9 @@ FIELDS: Final[Mapping[type[msgspec.Struct], Mapping[str, str]]] = {
         "tags": "What `Freehold-Tags` said.",
         "attempts": "Each try at a target, in order; see [below](#an-attempt).",
         "strategy": "How the order of the targets was chosen; left out where there was one target.",
-        "scores": "Each target's score under that strategy, the lowest asked first. What was not known has none.",
+        "scores": "For each target that may be asked its `score`, the lowest asked first, and the numbers it was "
+        "made of: `order`, `weight`, `cost_usd`, `first_token_s`, `tokens_per_s`, `errors`, `output_tokens`, `draw`. "
+        "What is not known is left out.",
         "rejections": "Targets that were not asked, and why.",
         "usage": "Tokens; see [below](#usage).",
         "price_version": "The dated price list that `cost_nano_usd` was computed with.",

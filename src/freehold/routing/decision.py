@@ -40,8 +40,9 @@ class Accepted(msgspec.Struct, frozen=True, tag_field="verdict", tag="accepted")
     forced: bool = False
 
     def terms(self, strategy: Strategy) -> dict[str, float]:
-        """The numbers that a strategy made the score of, by name."""
-        return {NAMES[place]: self.features[place] for place in strategy.reads}
+        """The score and the numbers that the strategy made it of, by name; what is not known (infinite) is left out."""
+        said = {"score": self.score, **{NAMES[place]: self.features[place] for place in strategy.reads}}
+        return {name: value for name, value in said.items() if math.isfinite(value)}
 
 
 class Rejection(msgspec.Struct, frozen=True, tag_field="verdict", tag="rejected"):
@@ -67,13 +68,9 @@ class Decision(msgspec.Struct, frozen=True):
         accepted.sort(key=_by_score)
         return [verdict.target for verdict in accepted]
 
-    def scores(self) -> dict[str, float]:
-        """The scores of those that may be asked; what is infinite can not be compared and is left out."""
-        return {
-            verdict.target: round(verdict.score, 9)
-            for verdict in self.verdicts
-            if isinstance(verdict, Accepted) and math.isfinite(verdict.score)
-        }
+    def scores(self, strategy: Strategy) -> dict[str, dict[str, float]]:
+        """The scores of those that may be asked, broken down."""
+        return {each.target: each.terms(strategy) for each in self.verdicts if isinstance(each, Accepted)}
 
     def rejections(self) -> list[Rejection]:
         """Those that may not be asked."""

@@ -50,15 +50,13 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """One request in numbers.
 
     `input_tokens` is an estimate; `at_least` a count that it surely exceeds, by which a context window is judged.
-    `output_tokens` is what the answer is expected to have, `most` what it may have at most (None: no limit was asked
-    for). `kinds` are the media that the request holds: `image`, `pdf`, `audio`, `video`. `draw` is chance, 0 up to 1.
-    `at` is Unix time, by which prices change.
+    `output_tokens` is what the answer is expected to have. `kinds` are the media that the request holds: `image`,
+    `pdf`, `audio`, `video`. `draw` is chance, 0 up to 1. `at` is Unix time, by which prices change.
     """
 
     input_tokens: int = 0
     at_least: int = 0
     output_tokens: int = 500
-    most: int | None = None
     kinds: frozenset[str] = frozenset()
     draw: float = 0.0
     at: float = 0.0
@@ -82,15 +80,13 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """How a target is doing at one moment.
 
-    `disabled` is the operator's reason, `broken` the target or failure domain whose breaker is open. Times are on the
-    monotonic clock, in seconds; `until` is when a broken or cooling target may be asked again. `first_token`, `speed`
-    and `errors` are as in a row, None where nothing is known.
+    `disabled` is the operator's reason, `broken` the target or failure domain whose breaker is open. `first_token`,
+    `speed` and `errors` are as in a row, None where nothing is known.
     """
 
     disabled: str = ""
     broken: str = ""
     cooling: bool = False
-    until: float = 0.0
     first_token: float | None = None
     speed: float | None = None
     errors: float = 0.0

@@ -18,8 +18,7 @@ class _Encoder(Protocol):
 
 @cache
 def _encoder(vocabulary: str) -> _Encoder:
-    # Imported here: 40 MB of vocabularies, which only counting needs.
-    from splintr import Tokenizer  # noqa: PLC0415
+    from splintr import Tokenizer  # noqa: PLC0415 -- 40 MB of vocabularies, which only counting needs
 
     return Tokenizer.from_pretrained(vocabulary)
 
