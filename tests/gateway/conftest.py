@@ -20,6 +20,8 @@ base_url = "http://127.0.0.1:{dead}/v1"
 api_key = "sk-dead"
 [models.both]
 targets = ["openai-chat/gpt-4o@openai-chat", "anthropic-messages/claude-sonnet-4-5"]
+[models.claude-first]
+targets = ["anthropic-messages/claude-sonnet-4-5", "openai-chat/gpt-4o@openai-chat"]
 [models.from-dead]
 targets = ["dead/gpt-4o@openai-chat", "anthropic-messages/claude-sonnet-4-5"]
 [limits]

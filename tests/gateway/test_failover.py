@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import pytest
 
@@ -12,7 +13,24 @@ from tests.upstreams.server import SILENT, Asked, Reply
 
 WORDS = "Hello from Lisbon — já é verão 🌞!"
 SSE = (("content-type", "text/event-stream"),)
+START = {
+    "type": "message_start",
+    "message": {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-sonnet-4-5",
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": {"input_tokens": 30, "output_tokens": 1},
+    },
+}
 both_ways = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+
+
+def event(value: Mapping[str, object]) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (str(value["type"]).encode(), json.dumps(value).encode())
 
 
 def error(status: int, **headers: str) -> Reply:
@@ -63,6 +81,33 @@ def test_the_next_target_answers(post: Post, gateway: Gateway, failure: str, *, 
     ]
     assert record.attempts[0].error
     assert record.outcome == "ok"
+
+
+ANNOUNCED = {
+    "error": Reply(headers=SSE, pieces=[event(START), event({"type": "error", "error": {"type": "overloaded_error"}})]),
+    "reset": Reply(headers=SSE, pieces=[event(START)], ending="reset"),
+    "end": Reply(headers=SSE, pieces=[event(START)]),
+}
+
+
+@pytest.mark.parametrize("how", ANNOUNCED)
+def test_an_announcement_is_taken_back_and_paid_for(post: Post, gateway: Gateway, how: str) -> None:
+    """A stream that began and broke before its first word: the client never hears of it, but the record does."""
+    gateway.emulators["anthropic-messages"].instead = lambda _: ANNOUNCED[how]
+    answer = post(chat("claude-first", stream=True))
+    assert words(answer.body) == WORDS
+    record = gateway.records()[-1]
+    assert answer.headers["freehold-target"] == "openai-chat/gpt-4o"
+    first, second = (attempt.usage for attempt in record.attempts)
+    assert first is not None
+    assert second is not None
+    assert (first.source, first.input_tokens, first.output_tokens) == ("partial", 30, 1)
+    assert (second.source, second.input_tokens, second.output_tokens) == ("provider", 20, 12)
+    assert record.usage is not None
+    assert (record.usage.source, record.usage.input_tokens, record.usage.output_tokens) == ("partial", 50, 13)
+    costs = [attempt.cost_nano_usd or 0 for attempt in record.attempts]
+    assert all(costs)
+    assert record.cost_nano_usd == sum(costs)
 
 
 @both_ways

@@ -34,7 +34,7 @@ MAX_NOTED = 200
 
 
 class AttemptRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One try at one target. Times are milliseconds since the attempt was sent."""
+    """One try at one target. Times are milliseconds since it was sent; `usage` is what is known to be billed."""
 
     target: str
     lane: str
@@ -43,6 +43,9 @@ class AttemptRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     request_id: str | None = None
     first_byte_ms: float | None = None
     last_byte_ms: float | None = None
+    usage: UsageRecord | None = None
+    cost_nano_usd: int | None = None
+    price_version: str | None = None
 
 
 class UsageRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -86,6 +89,49 @@ class ExchangeRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     price_version: str | None = None
     cost_nano_usd: int | None = None
     losses: tuple[Loss, ...] = ()
+
+
+def add_up(record: ExchangeRecord) -> None:
+    """Make the exchange's usage and cost the sums over its attempts; where none was billed they stay as they are."""
+    usage: UsageRecord | None = None
+    for attempt in record.attempts:
+        if attempt.usage is None:
+            continue
+        if usage is None:
+            usage, record.cost_nano_usd = attempt.usage, attempt.cost_nano_usd
+        else:
+            usage = _both(usage, attempt.usage)
+            record.cost_nano_usd = _plus_known(record.cost_nano_usd, attempt.cost_nano_usd)
+        record.price_version = attempt.price_version or record.price_version
+    if usage is not None:
+        record.usage = usage
+
+
+def _both(one: UsageRecord, other: UsageRecord) -> UsageRecord:
+    """The sum, which is as good as the worse of the two."""
+    return UsageRecord(
+        source=one.source if _QUALITY.index(one.source) > _QUALITY.index(other.source) else other.source,
+        input_tokens=plus(one.input_tokens, other.input_tokens),
+        output_tokens=plus(one.output_tokens, other.output_tokens),
+        cache_read=plus(one.cache_read, other.cache_read),
+        cache_write=plus(one.cache_write, other.cache_write),
+        reasoning=plus(one.reasoning, other.reasoning),
+    )
+
+
+_QUALITY: tuple[UsageSource, ...] = ("provider", "partial", "estimate")
+
+
+def plus(one: int | None, other: int | None) -> int | None:
+    """The sum of what is known; None where neither is."""
+    if one is None or other is None:
+        return other if one is None else one
+    return one + other
+
+
+def _plus_known(one: int | None, other: int | None) -> int | None:
+    """The sum, where both are known."""
+    return None if one is None or other is None else one + other
 
 
 _ENCODER = msgspec.json.Encoder()

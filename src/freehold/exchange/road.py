@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from freehold.errors import CallerError, FreeholdError, UpstreamError
-from freehold.exchange.answers import Answering
 from freehold.exchange.asking import ask_of, draw_of, no_target
 from freehold.exchange.counting import answer_count, counts, may_count
+from freehold.exchange.delivery import Delivery
 from freehold.exchange.door import Arrival, ClientGone, Door
-from freehold.exchange.failures import attempt_failed, failure_of, for_caller, without_credentials
+from freehold.exchange.failures import failure_of, for_caller
 from freehold.exchange.headers import said_in_header
 from freehold.exchange.lanes import (
     Glance,
@@ -38,34 +38,27 @@ from freehold.exchange.lanes import (
     tunnels,
     with_model,
 )
+from freehold.exchange.leg import Leg
 from freehold.exchange.media import FetchPolicy, fetchable, inline_media
 from freehold.exchange.permission import check_model, refuse_steering, without_other_names
 from freehold.exchange.proofs import Sealer, open_proofs
-from freehold.exchange.record import MAX_NOTED, AttemptRecord, ExchangeRecord, Spool
+from freehold.exchange.record import MAX_NOTED, ExchangeRecord, Spool, add_up
 from freehold.exchange.target import Found, Place, Resolver, Target
 from freehold.ir import Failure, Generate, Language, Loss, Request
-from freehold.protocols.codec import Stamp, Unsupported, WireResponse
+from freehold.protocols.codec import Stamp, Unsupported
 from freehold.protocols.openai_responses import stateless
-from freehold.providers.auth import Fixed, Grant
 from freehold.routing.decision import decide
 from freehold.routing.health import Health
 from freehold.telemetry.counters import Counters
 
 if TYPE_CHECKING:
-    from freehold.transport.answer import Answer
     from freehold.transport.client import Upstream
-
-MAX_ERROR_BODY = 1024 * 1024
-"""Bytes of a provider's error that are read; real ones are under 10 KB."""
 
 JITTER = 0.2
 """Part of a wait that is added at most, by chance."""
 
 WAIT_AT_MOST = 5.0
 """Seconds that the road waits itself when every target asks to come back later; beyond that the caller is told."""
-
-
-_JSON = ("content-type", "application/json")
 
 
 class Clock(Protocol):
@@ -128,7 +121,6 @@ class Journey:
     """One exchange under way."""
 
     __slots__ = (
-        "_granted",
         "_request",
         "_written",
         "answered",
@@ -148,7 +140,6 @@ class Journey:
         self.snapshot = snapshot
         self.now = road.clock.monotonic
         self.seen = Glance("", stream=False, fields={})
-        self._granted = Grant()
         self._request: Request | None = None
         self._written = False
         self.answered = False
@@ -211,6 +202,7 @@ class Journey:
             return
         self._written = True
         self.record.finished = self.road.clock.time()
+        add_up(self.record)
         self.road.spool.write(self.record)
         self._count()
 
@@ -393,86 +385,21 @@ class Journey:
 
     async def _attempt(self, place: Place, prepared: Prepared) -> None:
         """Ask one target and pass its answer on. Raises UpstreamError while nothing has reached the client."""
-        attempt = AttemptRecord(target=prepared.target.name, lane=prepared.lane)
-        self.record.attempts.append(attempt)
-        began = self.now()
-        self.road.health.asked(place.candidate, began)
+        leg = Leg(self, place.candidate, prepared)
+        opened = await leg.open()
         try:
-            answer = await self._send(prepared)
-            attempt.status = answer.status
-            attempt.first_byte_ms = _milliseconds(self.now() - began)
-            attempt.request_id = _request_id(answer, prepared.target)
-            try:
-                if answer.status >= 400:
-                    await self._fail(answer, prepared)
-                await Answering(self, place.candidate, prepared, answer, attempt, began=began).pass_on()
-            except BaseException:
-                await answer.abort()
-                raise
-            answer.release()
+            await Delivery(self, leg).deliver(opened)
         except UpstreamError as error:
-            attempt.error = error.code[:MAX_NOTED]
-            self.road.health.failed(place.candidate, error.kind, self.now(), after=error.retry.after)
+            await leg.fail(error)
             raise
-        finally:
-            if attempt.last_byte_ms is None:
-                attempt.last_byte_ms = _milliseconds(self.now() - began)
-
-    async def _send(self, prepared: Prepared) -> Answer:
-        target, wire = prepared.target, prepared.wire
-        path, query = target.locate(wire)
-        headers = [_JSON, *target.headers]
-        if wire.headers:
-            said = {name for name, _ in wire.headers}
-            headers = [
-                _JSON,
-                *(pair for pair in target.headers if pair[0] not in said),
-                *(pair for pair in wire.headers if pair[0] != "content-type"),
-            ]
-        how = target.authenticator
-        grant = (
-            how.granted
-            if isinstance(how, Fixed)
-            else await how.grant(
-                method=wire.method,
-                host=target.endpoint.authority,
-                path=path,
-                query=query,
-                headers=headers,
-                body=wire.body,
-            )
-        )
-        self._granted = grant
-        headers.extend(grant.headers)
-        query = f"{query}&{grant.query}" if query and grant.query else query or grant.query
-        return await self.road.client.send(
-            target.endpoint,
-            wire.method,
-            f"{path}?{query}" if query else path,
-            headers,
-            wire.body,
-            deadline=self.arrival.deadline,
-        )
-
-    async def _fail(self, answer: Answer, prepared: Prepared) -> None:
-        said = WireResponse(status=answer.status, headers=tuple(answer.headers), body=await answer.read(MAX_ERROR_BODY))
-        raise attempt_failed(prepared.target.codec.decode_error(without_credentials(said, self._granted)))
+        except BaseException:
+            await leg.cut()
+            raise
+        leg.release()
 
 
 def _our_fault() -> FreeholdError:
     return FreeholdError("an internal error; the server's log has it", code="internal_error", kind="internal")
-
-
-def _milliseconds(seconds: float) -> float:
-    return round(seconds * 1000, 3)
-
-
-def _request_id(answer: Answer, target: Target) -> str | None:
-    wanted = target.request_id_headers
-    for name, value in answer.headers:
-        if name in wanted:
-            return value[:MAX_NOTED]
-    return None
 
 
 def _refusal(refused: list[tuple[str, tuple[Loss, ...]]]) -> CallerError:

@@ -34,9 +34,10 @@ FIELDS: Final[Mapping[type[msgspec.Struct], Mapping[str, str]]] = {
         "made of: `order`, `weight`, `cost_usd`, `first_token_s`, `tokens_per_s`, `errors`, `output_tokens`, `draw`. "
         "What is not known is left out.",
         "rejections": "Targets that were not asked, and why.",
-        "usage": "Tokens; see [below](#usage).",
+        "usage": "Tokens, the sum over the attempts; see [below](#usage).",
         "price_version": "The dated price list that `cost_nano_usd` was computed with.",
-        "cost_nano_usd": "The cost in billionths of a US dollar, a whole number. Absent where no price is known.",
+        "cost_nano_usd": "The cost in billionths of a US dollar, a whole number: the sum over the attempts. Absent "
+        "where one of their prices is not known.",
         "losses": "Everything that could not be said, of the request and of the answer; see [below](#a-loss).",
     },
     AttemptRecord: {
@@ -47,6 +48,9 @@ FIELDS: Final[Mapping[type[msgspec.Struct], Mapping[str, str]]] = {
         "request_id": "The provider's own id, which its support asks for.",
         "first_byte_ms": "Milliseconds from sending to the head of the answer.",
         "last_byte_ms": "Milliseconds from sending to the end of the answer.",
+        "usage": "The tokens that this try used; see [below](#usage). Absent where the provider reported none.",
+        "cost_nano_usd": "What they cost, in billionths of a US dollar. Absent where no price is known.",
+        "price_version": "The dated price list that `cost_nano_usd` was computed with.",
     },
     UsageRecord: {
         "source": "`provider`: its final figure. `partial`: what it had reported when the stream broke or the client "

@@ -1,0 +1,255 @@
+"""A delivery: an answer on its way to the client, whole or streamed, as it is or in another protocol."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from freehold.exchange.failures import FREEHOLD
+from freehold.exchange.headers import answer_headers, dollars, passed_on
+from freehold.exchange.heartbeat import Heartbeat
+from freehold.exchange.leg import Stream, content_type
+from freehold.exchange.proofs import SealedStream, seal_response
+from freehold.exchange.record import MAX_NOTED, Outcome
+from freehold.ir import ErrorEnd, Event, Response, ResponseStart
+from freehold.ir.fold import unfold
+from freehold.protocols.codec import CONTENT_TYPE_OF_FRAMING, Framing, WireResponse
+from freehold.transport.framing import FrameWriter, frame_writer
+
+if TYPE_CHECKING:
+    from freehold.exchange.door import Sink
+    from freehold.exchange.leg import Leg, Opened
+    from freehold.exchange.road import Journey
+    from freehold.ir import Loss, Result
+    from freehold.protocols.codec import StreamEncoder
+
+
+class Delivery:
+    """Passes the answer of the leg that won on to the client."""
+
+    __slots__ = ("journey", "leg", "prepared")
+
+    def __init__(self, journey: Journey, leg: Leg) -> None:
+        self.journey = journey
+        self.leg = leg
+        self.prepared = leg.prepared
+
+    async def deliver(self, opened: Opened) -> None:
+        """Answer the client; the record is written before its last byte. Raises ClientGone."""
+        if isinstance(opened, Stream):
+            await self._stream(opened)
+        elif isinstance(opened, WireResponse):
+            kind = content_type(opened.headers) or "application/json"
+            self._respond(opened.status, kind, opened.body, passed_on(opened.headers))
+        elif isinstance(opened, Response) and self.journey.seen.stream:
+            await self._unfolded(opened)
+        else:
+            self._encode_whole(opened)
+
+    # --- Whole answers ---------------------------------------------------------------------------------------------
+
+    def _encode_whole(self, result: Result) -> None:
+        journey = self.journey
+        if isinstance(result, Response):
+            result = self._sealed(self.named(result))
+        encoded = journey.arrival.codec.encode_response(result, journey.stamp, journey.request())
+        journey.record.losses = self.prepared.losses + encoded.losses
+        kind = content_type(encoded.value.headers) or "application/json"
+        self._respond(encoded.value.status, kind, encoded.value.body, [])
+
+    def named(self, response: Response) -> Response:
+        """The answer with the name of the model that gave it: Bedrock does not repeat it, and clients need it."""
+        if response.model or self.prepared.lane != "translate":
+            return response
+        return msgspec.structs.replace(response, model=self.prepared.target.model)
+
+    def _sealed(self, response: Response) -> Response:
+        journey, target = self.journey, self.prepared.target
+        client = journey.arrival.codec.language
+        return seal_response(response, client, target.maker, journey.road.sealer, journey.arrival.project)
+
+    def _respond(self, status: int, kind: str, body: bytes, passed: list[tuple[str, str]]) -> None:
+        journey = self.journey
+        journey.record.status = status
+        self._settle("ok")
+        headers = self._headers(kind)
+        if journey.record.cost_nano_usd is not None:
+            headers.append(("freehold-cost", dollars(journey.record.cost_nano_usd)))
+        headers.extend(passed)
+        journey.door.respond(status, headers, body)
+
+    def _headers(self, kind: str) -> list[tuple[str, str]]:
+        journey = self.journey
+        return answer_headers(
+            request_id=journey.arrival.codec.manners.request_id,
+            exchange=journey.arrival.id,
+            target=self.prepared.target.name,
+            attempts=len(journey.record.attempts),
+            losses=journey.record.losses or self.prepared.losses,
+            content_type=kind,
+        )
+
+    # --- Streams ---------------------------------------------------------------------------------------------------
+
+    async def _stream(self, stream: Stream) -> None:
+        journey = self.journey
+        client = journey.arrival.codec
+        tunnel = self.prepared.lane == "tunnel"
+        if tunnel:
+            framing = stream.framing
+            passage: _Passage = _Tunnel(self, framing)
+        else:
+            framing = client.framing(journey.request())
+            passage = _Translation(self, framing)
+        headers = self._headers(CONTENT_TYPE_OF_FRAMING[framing])
+        if tunnel and self.leg.answer is not None:
+            headers.extend(passed_on(self.leg.answer.headers))
+        journey.record.status = 200
+        sink = await journey.door.start(200, headers)
+        await self._pass_stream(sink, passage, stream)
+
+    async def _pass_stream(self, sink: Sink, passage: _Passage, stream: Stream) -> None:
+        heart = Heartbeat(sink, self.journey.arrival.codec.manners.keep_alive)
+        record = self.journey.record
+        try:
+            while (arrived := await stream.receive()) is not None:
+                written = passage.write(*arrived)
+                if written:
+                    await heart.send(written)
+            last = passage.close()
+            broken = self.leg.watch.failure is not None
+            record.losses = self.prepared.losses + passage.losses()
+            self._settle("broken" if broken else "ok")
+            if last:
+                await sink.send(last)
+            if broken and not self.journey.arrival.codec.manners.raises_in_band:
+                sink.abort()
+            else:
+                await sink.end()
+        except BaseException:
+            # The client left, or the server is stopping: what was used until now is still recorded.
+            record.losses = self.prepared.losses + passage.losses()
+            self._settle("ok" if self.leg.watch.ended else "client_gone")
+            sink.abort()
+            raise
+        finally:
+            heart.stop()
+
+    async def _unfolded(self, response: Response) -> None:
+        """A streaming client on an upstream that answered whole."""
+        journey = self.journey
+        framing = journey.arrival.codec.framing(journey.request())
+        passage = _Translation(self, framing)
+        journey.record.status = 200
+        sink = await journey.door.start(200, self._headers(CONTENT_TYPE_OF_FRAMING[framing]))
+        await sink.send(passage.write(unfold(response), b""))
+        last = passage.close()
+        journey.record.losses = self.prepared.losses + passage.losses()
+        self._settle("ok")
+        if last:
+            await sink.send(last)
+        await sink.end()
+
+    # --- The record ------------------------------------------------------------------------------------------------
+
+    def _settle(self, outcome: Outcome) -> None:
+        """The row, as it is now known."""
+        journey, failure = self.journey, self.leg.watch.failure
+        record = journey.record
+        self.leg.settle(outcome)
+        record.outcome = outcome
+        if failure is not None:
+            record.error = (failure.code or failure.kind)[:MAX_NOTED]
+        if not record.losses:
+            record.losses = self.prepared.losses
+        journey.finish()
+
+
+class _Passage(Protocol):
+    """How a stream's batches become the client's bytes."""
+
+    def write(self, batches: list[list[Event]], data: bytes) -> bytes:
+        """The bytes of some batches that came in as `data`."""
+        ...
+
+    def close(self) -> bytes:
+        """What the client's framing needs at the end."""
+        ...
+
+    def losses(self) -> tuple[Loss, ...]:
+        """What could not be said so far."""
+        ...
+
+
+class _Tunnel:
+    """The provider's own bytes; only a break that they do not tell of themselves has to be put into words."""
+
+    __slots__ = ("_delivery", "_framing", "_last")
+
+    def __init__(self, delivery: Delivery, framing: Framing) -> None:
+        self._delivery = delivery
+        self._framing: Framing = framing
+        self._last = b""
+
+    def write(self, batches: list[list[Event]], data: bytes) -> bytes:
+        if data:
+            self._last = data
+        if self._delivery.leg.watch.failure is None:
+            return data
+        broken = [event for events in batches for event in events if isinstance(event, ErrorEnd)]
+        if not broken:
+            return data
+        # A frame that was cut short is ended, so that it does not swallow the next.
+        cut = self._framing == "sse" and bool(self._last) and not self._last.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
+        end = data + b"\n\n" if cut else data
+        failure = broken[-1].failure
+        garbled = failure.extra is None and (failure.code or "").startswith("upstream_")
+        noticed = garbled or failure.origin == FREEHOLD
+        if not noticed and (data or cut):
+            return end
+        journey = self._delivery.journey
+        encoder = journey.arrival.codec.encoder(journey.stamp, journey.decoded())
+        writer = frame_writer(self._framing)
+        return end + b"".join(writer.write(frame) for frame in encoder.feed([ErrorEnd(failure=failure)]))
+
+    def close(self) -> bytes:
+        return b""
+
+    def losses(self) -> tuple[Loss, ...]:
+        return ()
+
+
+class _Translation:
+    """Events through the client's encoder."""
+
+    __slots__ = ("_delivery", "_encoder", "_seal", "_started", "_writer")
+
+    def __init__(self, delivery: Delivery, framing: Framing) -> None:
+        self._delivery = delivery
+        self._started = False
+        journey, target = delivery.journey, delivery.prepared.target
+        client = journey.arrival.codec
+        self._encoder: StreamEncoder = client.encoder(journey.stamp, journey.request())
+        self._writer: FrameWriter = frame_writer(framing)
+        self._seal = SealedStream(client.language, target.maker, journey.road.sealer, journey.arrival.project)
+
+    def write(self, batches: list[list[Event]], data: bytes) -> bytes:  # noqa: ARG002 -- the other passage needs it
+        write, encode, seal = self._writer.write, self._encoder.feed, self._seal.feed
+        if not self._started:
+            batches = [self._start(events) for events in batches]
+        return b"".join([write(frame) for events in batches for frame in encode(seal(events))])
+
+    def _start(self, events: list[Event]) -> list[Event]:
+        for number, event in enumerate(events):
+            if isinstance(event, ResponseStart):
+                self._started = True
+                named = msgspec.structs.replace(event, response=self._delivery.named(event.response))
+                return [*events[:number], named, *events[number + 1 :]]
+        return events
+
+    def close(self) -> bytes:
+        return self._writer.close()
+
+    def losses(self) -> tuple[Loss, ...]:
+        return tuple(dict.fromkeys(self._encoder.losses))
