@@ -179,3 +179,25 @@ async def test_an_effort_reaches_such_a_model_as_an_effort(tmp_path: Path) -> No
     adaptive, budgeted = (json.loads(request.body) for request in side.upstream.requests)
     assert (adaptive["thinking"]["type"], adaptive["output_config"]) == ("adaptive", {"effort": "high"})
     assert budgeted["thinking"]["type"] == "enabled"
+
+
+async def test_what_the_newest_models_refuse_is_not_sent_to_them(tmp_path: Path) -> None:
+    side = Roadside(tmp_path, FakeUpstream())
+    tool: JsonObject = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+    for model in ("claude-opus-5-5", "claude-opus-5"):
+        asked: JsonObject = {"model": f"claude/{model}", "messages": [{"role": "user", "content": "hi"}]}
+        await side.ask("/v1/chat/completions", {**asked, "reasoning_effort": "none"})
+        await side.ask("/v1/chat/completions", {**asked, "tools": [tool], "tool_choice": "required"})
+    short, free, off, forced = (json.loads(request.body) for request in side.upstream.requests)
+    assert ("thinking" in short, short["output_config"]) == (False, {"effort": "low"})
+    assert free["tool_choice"]["type"] == "auto"
+    assert off["thinking"] == {"type": "disabled"}
+    assert forced["tool_choice"]["type"] == "any"
+
+
+def test_a_default_is_taken_from_such_a_model_without_a_loss() -> None:
+    document, losses = edited(
+        {"temperature": 1, "top_p": 1.0, "messages": []}, *of("anthropic", "anthropic-messages", "claude-opus-5")
+    )
+    assert document == {"messages": []}
+    assert losses == []

@@ -112,7 +112,7 @@ def _drop(edit: Drop, document: JsonObject, losses: list[Loss]) -> bool:
     if value is _ABSENT or (edit.when and value not in edit.when):
         return False
     del document[edit.field]
-    if value is not None:
+    if value not in (None, edit.default):
         losses.append(Loss(path=edit.field, kind="dropped", effect=edit.effect, detail=edit.detail))
     return True
 

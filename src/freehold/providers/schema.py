@@ -114,12 +114,16 @@ class Rename(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Drop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="edit", tag="drop"):
-    """A top-level field that the provider refuses; `when` limits it to those strings."""
+    """A top-level field that the provider refuses; `when` limits it to those strings.
+
+    Where it says no more than the `default` of the provider, nothing is lost.
+    """
 
     field: str
     effect: Effect
     detail: str
     when: tuple[str, ...] = ()
+    default: str | int | float | None = None
     models: tuple[str, ...] = ("*",)
 
 

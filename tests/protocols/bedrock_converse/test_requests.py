@@ -248,6 +248,8 @@ def test_sampling_is_clamped_and_what_has_no_word_is_noted() -> None:
         (CLAUDE, ReasoningOptions(effort="low"), {"thinking": {"type": "enabled", "budget_tokens": 2048}}),
         (CLAUDE, ReasoningOptions(mode="off"), {"thinking": {"type": "disabled"}}),
         ("anthropic.claude-opus-4-6-v1", ReasoningOptions(effort="high"), {"thinking": {"type": "adaptive"}}),
+        ("us.anthropic.claude-opus-5-20260724-v1:0", ReasoningOptions(mode="off"), {"thinking": {"type": "disabled"}}),
+        ("us.anthropic.claude-opus-5-5-v1:0", ReasoningOptions(mode="off"), None),
         ("anthropic.claude-3-haiku-20240307-v1:0", ReasoningOptions(effort="high"), None),
         (
             "us.amazon.nova-2-lite-v1:0",
@@ -264,6 +266,27 @@ def test_every_family_thinks_in_its_own_words(
 ) -> None:
     body, _ = encode(user("Hi."), model=model, reasoning=options)
     assert body.get("additionalModelRequestFields") == expected
+
+
+@pytest.mark.parametrize("model", ["anthropic.claude-opus-4-7-v1:0", "eu.anthropic.claude-haiku-5-5-v1:0"])
+def test_newer_models_of_claude_are_given_no_sampling_parameters(model: str) -> None:
+    body, losses = encode(user("Hi."), model=model, temperature=0.2, top_p=0.9, top_k=5)
+    assert "inferenceConfig" not in body
+    assert "additionalModelRequestFields" not in body
+    assert [(loss.path, loss.kind) for loss in losses] == [
+        ("top_k", "dropped"),
+        ("temperature", "dropped"),
+        ("top_p", "dropped"),
+    ]
+    _, losses = encode(user("Hi."), model=model, temperature=1.0)
+    assert losses == ()
+
+
+def test_models_that_can_not_be_made_to_call_a_tool_are_offered_it() -> None:
+    choice = ToolChoice(mode="required", names=("weather",))
+    body, losses = encode(user("Hi."), model="anthropic.claude-opus-5-5-v1:0", tools=(WEATHER,), tool_choice=choice)
+    assert body["toolConfig"]["toolChoice"] == {"auto": {}}
+    assert ("tool_choice", "behaviour") in [(loss.path, loss.effect) for loss in losses]
 
 
 def test_claude_does_not_think_in_a_tool_turn_that_began_without_a_signed_thought() -> None:

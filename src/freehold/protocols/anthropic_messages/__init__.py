@@ -1,6 +1,7 @@
 """Anthropic Messages: requests, answers, streams, errors, token counts and listings.
 
-Dialect flags: `adaptive-thinking`, for models that decide themselves how much to think (see `reasoning`).
+Dialect flags: `adaptive-thinking` for models that decide themselves how much to think, `always-thinks` for those that
+can not be told not to (see `reasoning`), `free-tool-choice` for those that can not be made to call a tool (`tools`).
 """
 
 from __future__ import annotations

@@ -12,6 +12,9 @@ ADAPTIVE = "adaptive-thinking"
 """Dialect flag: the model decides how much to think (Claude Opus 4.6 and later), so an effort is said as such.
 Without it, thinking is switched on with a budget, which every older model understands."""
 
+ALWAYS = "always-thinks"
+"""Dialect flag: thinking can not be switched off (Claude Opus 5.5, Fable and Mythos answer 400 to `disabled`)."""
+
 SMALLEST_BUDGET = 1024
 """The API refuses smaller budgets."""
 
@@ -126,17 +129,24 @@ def _said(request: Generate, losses: Losses, dialect: Dialect, *, native: bool) 
         return Thinking(max_tokens=limit)
     losses.drop_extra(options.extra, "reasoning")
     if options.mode == "off" or options.effort == "none":
-        return Thinking(value={"type": "disabled"}, max_tokens=limit)
+        return _off(limit, losses, dialect)
     if options.mode is None and options.effort is None and options.budget is None:
         if options.summary not in (None, "none"):
             losses.add("reasoning.summary", "dropped", "behaviour", "thoughts are shown only where thinking is on")
         return Thinking(max_tokens=limit)
-    if request.tool_choice is not None and request.tool_choice.mode == "required":
+    if request.tool_choice is not None and request.tool_choice.mode == "required" and ALWAYS not in dialect.flags:
         losses.add("reasoning", "dropped", "behaviour", "no thinking while a tool is forced")
         return Thinking(max_tokens=limit)
-    if ADAPTIVE in dialect.flags:
+    if ADAPTIVE in dialect.flags or ALWAYS in dialect.flags:
         return _adaptive(options, limit, losses)
     return _budgeted(options, limit, losses, free=request.max_output_tokens is None)
+
+
+def _off(limit: int, losses: Losses, dialect: Dialect) -> Thinking:
+    if ALWAYS not in dialect.flags:
+        return Thinking(value={"type": "disabled"}, max_tokens=limit)
+    losses.add("reasoning", "approximated", "behaviour", "thinking can not be switched off, only made short")
+    return Thinking(effort="low", max_tokens=limit, on=True)
 
 
 def _native_thinking(request: Generate, options: ReasoningOptions | None, losses: Losses) -> Thinking:

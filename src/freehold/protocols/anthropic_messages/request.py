@@ -20,6 +20,7 @@ from freehold.ir import (
     Role,
     Text,
     Tool,
+    ToolChoice,
 )
 from freehold.ir.fields import INTEGER, NUMBER, STRING, Plain
 from freehold.protocols.anthropic_messages.conversation import RequestWriter, resumes_unsigned, write_conversation
@@ -32,6 +33,7 @@ from freehold.protocols.anthropic_messages.reasoning import (
     write_reasoning,
 )
 from freehold.protocols.anthropic_messages.tools import (
+    FREE_CHOICE,
     read_format,
     read_tools,
     take_tool_choice,
@@ -303,7 +305,7 @@ def write_body(
     if request.stream:
         body["stream"] = True
     _write_sampling(request, body, losses, thinking, native=native)
-    _write_tools(request, body, names, losses, native=native)
+    _write_tools(request, body, names, losses, dialect, native=native)
     _write_configuration(request, body, thinking, form)
     _note_unsaid(request, losses)
     losses.repeat(request.extra, LANGUAGE, body, "")
@@ -387,7 +389,9 @@ def _set(body: JsonObject, name: str, value: JsonValue) -> None:
         body[name] = value
 
 
-def _write_tools(request: Generate, body: JsonObject, names: dict[str, str], losses: Losses, *, native: bool) -> None:
+def _write_tools(
+    request: Generate, body: JsonObject, names: dict[str, str], losses: Losses, dialect: Dialect, *, native: bool
+) -> None:
     tools = write_tools(request.tools, names, losses, native=native)
     if tools:
         body["tools"] = cast("JsonValue", tools)
@@ -396,6 +400,9 @@ def _write_tools(request: Generate, body: JsonObject, names: dict[str, str], los
         if choice is not None and choice.mode == "required":
             losses.add("tool_choice", "dropped", "behaviour", "there are no tools to choose from")
         return
+    if not native and FREE_CHOICE in dialect.flags and choice is not None and choice.mode == "required":
+        losses.add("tool_choice", "dropped", "behaviour", "this model can not be made to call a tool")
+        choice = ToolChoice(mode="auto")
     wire = write_tool_choice(choice, names, losses, parallel=request.parallel_tools, offered=bool(tools))
     _set(body, "tool_choice", wire)
 

@@ -20,6 +20,9 @@ from freehold.protocols.anthropic_messages.language import EFFECT_OF_TOOL, LANGU
 from freehold.protocols.anthropic_messages.parts import cache_control, take_cache_point
 from freehold.protocols.anthropic_messages.schema import as_input_schema
 
+FREE_CHOICE = "free-tool-choice"
+"""Dialect flag: the model can not be made to call a tool (Claude Opus 5.5 and Fable 5.1 answer 400)."""
+
 # --- Reading ---------------------------------------------------------------------------------------------------------
 
 

@@ -31,6 +31,10 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     """Temperature and top_p are refused beside each other (Claude Opus 4.1 and later)."""
     strict_thinking: bool = False
     """While thinking, the API refuses forced tools and other sampling than the default (Claude)."""
+    always_thinks: bool = False
+    """Thinking can not be switched off (Claude Opus 5.5, Fable, Mythos)."""
+    samples: bool = True
+    """Temperature and its like are taken at all (Claude: up to 4.6)."""
 
 
 _NO_SYSTEM = re.compile(r"(?:amazon\.titan|ai21\.j2|cohere\.command-(?:text|light)|mistral\.mi[sx]tral-(?:7b|8x7b))")
@@ -50,13 +54,17 @@ _CLAUDE_FIRST_ONE_SAMPLER = (4, 1)
 _CLAUDE_FIRST_STRUCTURED = (4, 5)
 _CLAUDE_FIRST_ADAPTIVE = (4, 6)
 """From here on the model decides how much to think, and an effort is said as such."""
+_CLAUDE_FIRST_WITHOUT_SAMPLING = (4, 7)
+_CLAUDE_FIRST_ALWAYS_THINKING = {"opus": (5, 5), "fable": (5, 0), "mythos": (0, 0)}
+_CLAUDE_FIRST_WITHOUT_FORCED_TOOLS = {"opus": (5, 5), "fable": (5, 1)}
+"""By line of models, as the release notes of Opus 5.5 and the guides for moving to Fable and Mythos say."""
 
 
 def family_of(model: str) -> Family:
     """The family of a model id, an inference profile's id, or an ARN that ends in one."""
     name = model.rpartition("/")[2]
     if "anthropic." in name or name.startswith("claude"):
-        return _claude(_claude_version(name))
+        return _claude(*_claude_version(name))
     schemas = _STRUCTURED.search(name) is not None
     if "amazon.nova" in name:
         return Family(
@@ -78,8 +86,10 @@ def family_of(model: str) -> Family:
     return Family(schemas=schemas)
 
 
-def _claude(version: tuple[int, int]) -> Family:
+def _claude(line: str, version: tuple[int, int]) -> Family:
     reasoning: ReasoningForm = "budget" if version < _CLAUDE_FIRST_ADAPTIVE else "adaptive"
+    free = _CLAUDE_FIRST_WITHOUT_FORCED_TOOLS.get(line)
+    always = _CLAUDE_FIRST_ALWAYS_THINKING.get(line)
     return Family(
         reasoning="none" if version < _CLAUDE_FIRST_TO_THINK else reasoning,
         top_k=("top_k",),
@@ -89,14 +99,17 @@ def _claude(version: tuple[int, int]) -> Family:
         schemas=version >= _CLAUDE_FIRST_STRUCTURED,
         one_sampler=version >= _CLAUDE_FIRST_ONE_SAMPLER,
         strict_thinking=True,
+        choices="tool" if free is None or version < free else "auto",
+        always_thinks=always is not None and version >= always,
+        samples=version < _CLAUDE_FIRST_WITHOUT_SAMPLING,
     )
 
 
-def _claude_version(name: str) -> tuple[int, int]:
-    """Both forms of names: `claude-3-5-sonnet`, `claude-sonnet-4-5`; a name without a number is a new one."""
+def _claude_version(name: str) -> tuple[str, tuple[int, int]]:
+    """Line and version, in both forms of names: `claude-3-5-sonnet`, `claude-sonnet-4-5`; no number means a new one."""
     match = _CLAUDE.search(name)
     if match is None:
-        return (99, 0)
+        return "mythos" if "mythos" in name else "", (99, 0)
     if match["old"] is not None:
-        return int(match["old"]), int(match["old_minor"] or 0)
-    return int(match["new"]), int(match["minor"] or 0)
+        return "", (int(match["old"]), int(match["old_minor"] or 0))
+    return match["name"], (int(match["new"]), int(match["minor"] or 0))

@@ -151,7 +151,8 @@ def write_reasoning(request: Generate, family: Family, losses: Losses, *, unprov
             losses.add("reasoning", "dropped", "behaviour", f"{request.model} can not be told how to think")
         return Thinking()
     if not off and family.strict_thinking:
-        if request.tool_choice is not None and request.tool_choice.mode == "required" and request.tools:
+        forced = request.tool_choice is not None and request.tool_choice.mode == "required" and request.tools
+        if forced and family.choices != "auto":
             losses.add("reasoning", "dropped", "behaviour", "no thinking while a tool is forced")
             return Thinking()
         if unproven:
@@ -161,7 +162,7 @@ def write_reasoning(request: Generate, family: Family, losses: Losses, *, unprov
         case "budget":
             return Thinking(fields={"thinking": {"type": "disabled"}}) if off else _budgeted(request, options, losses)
         case "adaptive":
-            return Thinking(fields={"thinking": {"type": "disabled"}}) if off else _adaptive(options, losses)
+            return _off(family, losses) if off else _adaptive(options, losses)
         case "nova":
             if off:
                 return Thinking(fields={"reasoningConfig": {"type": "disabled"}})
@@ -187,6 +188,13 @@ def _budgeted(request: Generate, options: ReasoningOptions, losses: Losses) -> T
     if budget != wanted:
         losses.add("reasoning.budget", "clamped", "behaviour", f"{wanted} to {budget}")
     return Thinking(fields={"thinking": {"type": "enabled", "budget_tokens": budget}}, on=True)
+
+
+def _off(family: Family, losses: Losses) -> Thinking:
+    if not family.always_thinks:
+        return Thinking(fields={"thinking": {"type": "disabled"}})
+    losses.add("reasoning", "approximated", "behaviour", "thinking can not be switched off, only made short")
+    return Thinking(effort="low", on=True)
 
 
 def _adaptive(options: ReasoningOptions, losses: Losses) -> Thinking:

@@ -229,14 +229,22 @@ def _fitting_inference(request: Generate, family: Family, thinking: Thinking, lo
     _clamp(config, "maxTokens", "max_output_tokens", losses, low=1, high=None)
     _clamp(config, "temperature", "temperature", losses, low=0, high=1)
     _clamp(config, "topP", "top_p", losses, low=0, high=1)
-    if family.one_sampler and "temperature" in config and "topP" in config:
+    if family.one_sampler and family.samples and "temperature" in config and "topP" in config:
         losses.add("top_p", "dropped", "behaviour", "not beside a temperature")
         del config["topP"]
-    if thinking.on and family.strict_thinking:
+    unsampled = _unsampled(family, thinking)
+    if unsampled:
         for wire, name in (("temperature", "temperature"), ("topP", "top_p")):
             if config.pop(wire, 1) != 1:
-                losses.add(name, "dropped", "behaviour", "not while thinking")
+                losses.add(name, "dropped", "behaviour", unsampled)
     return config
+
+
+def _unsampled(family: Family, thinking: Thinking) -> str:
+    """Why the model takes no other sampling than the default now; empty where it does."""
+    if not family.samples:
+        return "this model takes no sampling parameters"
+    return "not while thinking" if thinking.on and family.strict_thinking else ""
 
 
 def _clamp(config: JsonObject, wire: str, name: str, losses: Losses, *, low: float, high: float | None) -> None:
@@ -252,8 +260,9 @@ def _clamp(config: JsonObject, wire: str, name: str, losses: Losses, *, low: flo
 def _top_k(request: Generate, family: Family, thinking: Thinking, losses: Losses) -> JsonObject:
     if request.top_k is None:
         return {}
-    if thinking.on and family.strict_thinking:
-        losses.add("top_k", "dropped", "behaviour", "not while thinking")
+    unsampled = _unsampled(family, thinking)
+    if unsampled:
+        losses.add("top_k", "dropped", "behaviour", unsampled)
         return {}
     match family.top_k:
         case (name,):
