@@ -68,6 +68,7 @@ def test_with_nothing_in_the_environment_it_says_so(freehold: Freehold) -> None:
     done = freehold("init")
     assert done.returncode == 0
     assert "No provider was found" in done.stderr
+    assert done.stdout == "", "no client can ask for anything yet"
 
 
 def test_check_reports_every_mistake(freehold: Freehold, tmp_path: Path) -> None:

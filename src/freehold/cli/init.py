@@ -72,7 +72,8 @@ def command(
         )
     chosen = _chosen(provider, ask=not yes and not as_json and provider is None and sys.stdin.isatty())
     drafts = [_draft(each) for each in chosen]
-    text = configuration(drafts, model or [], listen)
+    targets = model or [f"{draft.name}/{draft.model}" for draft in drafts if draft.model is not None]
+    text = configuration(drafts, targets, listen)
     _check(text, file, drafts)
     from freehold.cli.snippets import snippets
     from freehold.store.private_files import write_private
@@ -82,7 +83,8 @@ def command(
     except OSError as error:
         raise CommandError(f"{file} can not be written: {error.strerror}", code="file_unwritable") from None
     notes = _notes(drafts)
-    shown = snippets(f"http://{listen}", "assistant")
+    # Without a model there is nothing that a client could ask for yet.
+    shown = snippets(f"http://{listen}", "assistant") if targets else {}
     if as_json:
         accounts = [draft.name for draft in drafts]
         print_json({"file": str(file), "accounts": accounts, "notes": notes, "snippets": shown})
@@ -170,8 +172,8 @@ def _suggestion(provider: Provider) -> str | None:
     return next((each for each in _SUGGESTED if each in listed), listed[0] if listed else None)
 
 
-def configuration(drafts: Sequence[AccountDraft], models: Sequence[str], listen: str) -> str:
-    """The file: server, accounts, and the model `assistant` over all of them in turn."""
+def configuration(drafts: Sequence[AccountDraft], targets: Sequence[str], listen: str) -> str:
+    """The file: server, accounts, and the model `assistant` over all targets in turn."""
     lines = [
         "# Freehold. Every setting: docs/reference/configuration.md; `freehold check` reports what is wrong.",
         "",
@@ -181,13 +183,12 @@ def configuration(drafts: Sequence[AccountDraft], models: Sequence[str], listen:
     for draft in drafts:
         lines += ["", f"[accounts.{draft.name}]  # {draft.title}", f"provider = {_toml(draft.provider)}"]
         lines += [f"{field} = {_toml(value)}" for field, value in draft.fields.items()]
-    targets = list(models) or [f"{draft.name}/{draft.model}" for draft in drafts if draft.model is not None]
     lines.append("")
     if targets:
         lines += [
             "# Clients ask for `assistant`; the first that can answer does. `aliases` may hold what they send already.",
             "[models.assistant]",
-            f"targets = {_toml(targets)}",
+            f"targets = {_toml(list(targets))}",
         ]
     else:
         lines += [

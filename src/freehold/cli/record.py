@@ -16,7 +16,7 @@ from freehold.cli.failure import CommandError
 from freehold.cli.options import ConfigOption, JsonOption, print_json
 from freehold.errors import CallerError
 from freehold.ir import Embed, Generate, JsonObject, Message, Request, Text, Tool, parse_json
-from freehold.protocols.codec import Codec
+from freehold.protocols.codec import Codec, WireResponse
 
 if TYPE_CHECKING:
     from freehold.app import Service
@@ -95,7 +95,10 @@ def command(
             typer.echo(row.file)
         if row.problem is not None:
             typer.echo(f"{row.id}: {row.problem}", err=True)
-    typer.echo("Read the files before you publish them: masking knows patterns, not your secrets' meaning.", err=True)
+    if any(row.file is not None for row in written):
+        typer.echo(
+            "Read the files before you publish them: masking knows patterns, not your secrets' meaning.", err=True
+        )
     if failed:
         message = f"{failed} of {len(written)} exchanges did not go as they should"
         raise CommandError(message, code="recording_failed", report={"recordings": written})
@@ -188,7 +191,8 @@ async def _travel(service: Service, account: str, codec: Codec, case: Case) -> s
     await service.road.travel(arrival, door, service.serving.snapshot)
     if (door.status >= 400) == case.fails:
         return None
-    return f"status {door.status}: {door.body[:300].decode('utf-8', 'replace')}"
+    failure = codec.decode_error(WireResponse(status=door.status, headers=(), body=door.body))
+    return f"status {door.status}: {failure.message[:300]}" if failure.message else f"status {door.status}"
 
 
 class _Door:
