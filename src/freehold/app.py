@@ -1,4 +1,8 @@
-"""All wiring: from a configuration to a running gateway."""
+"""All wiring: from a configuration to a running gateway.
+
+The supervisor checks the configuration and owns the control plane, the store and the address that clients connect to.
+Its workers serve them: processes of their own, or with one worker the same object in this process.
+"""
 
 from __future__ import annotations
 
@@ -7,40 +11,39 @@ import contextlib
 import difflib
 import logging
 import os
-import resource
-import secrets
 import signal
-import ssl
+import socket
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
-from ipaddress import ip_network
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import msgspec
 
-from freehold.config import Account, Config, Probe, load
+from freehold.config import Account, Config, InvalidConfigError, Probe, load
+from freehold.config.watching import fingerprint
 from freehold.errors import CallerError, ConfigError
-from freehold.exchange.media import FetchPolicy
-from freehold.exchange.places import Places
-from freehold.exchange.record import CURRENT, Spool
-from freehold.exchange.road import Road, Snapshot
-from freehold.governance.authentication import Authenticator, is_loopback_host
-from freehold.governance.keys import KeyTable
+from freehold.exchange.record import CURRENT, Spool, take_over
+from freehold.exchange.road import Road
+from freehold.governance.authentication import is_loopback_host
+from freehold.governance.keys import KeyTable, encode_keys
 from freehold.governance.keystore import KeyStore, open_keystore
-from freehold.governance.seal import Sealer
-from freehold.ir import Language
-from freehold.protocols.registry import CODECS
-from freehold.providers.price_book import row as price_row
-from freehold.routing.features import WELL, Candidate, Standing
+from freehold.providers.price_book import listed
 from freehold.routing.names import Names
-from freehold.server.control import Control, TargetState
-from freehold.server.front import Front, address_of, listening_socket, tls_context
-from freehold.server.gateway import Gateway, Serving
+from freehold.routing.words import Disabled, Enabled
+from freehold.server.control import Control
+from freehold.server.crew import Crew
+from freehold.server.front import Front, address_of, sharing_sockets
+from freehold.server.gateway import Serving
+from freehold.server.hands import Hand, InProcess, start_process
 from freehold.server.limits import HttpLimits
+from freehold.server.messages import Settings
+from freehold.server.notices import notify
+from freehold.server.targets import TargetState
+from freehold.server.worker import Worker
 from freehold.store.changes import Changed, Reachable, Unreachable
 from freehold.store.private_files import exposed, planted
 from freehold.transport.client import Client
@@ -49,15 +52,20 @@ from freehold.transport.errors import TransportError
 
 log = logging.getLogger("freehold")
 
+S = TypeVar("S", bound=msgspec.Struct)
+
 PROBE_SECONDS = 0.5
 """How long a local server that needs no key has to answer at start-up."""
-
 
 CONTROL_GRACE = 1.0
 """Seconds that an operator's request in flight has when everything else has ended."""
 
 WATCH_AGAIN = 1.0
 """Seconds until the keys are watched again after a failure that nobody thought of."""
+
+LOOK_AT_FILES = 0.5
+"""Seconds between two looks at the configuration's files. A change counts when it is the same at two looks: whoever
+writes a file may not be finished."""
 
 _RELOADED = frozenset({"require_keys", "public_hosts", "trusted_proxies", "body", "attempts", "exchange_timeout"}) | {
     "drain_delay",
@@ -68,68 +76,31 @@ _RELOADED = frozenset({"require_keys", "public_hosts", "trusted_proxies", "body"
 """Settings of [server], [limits] and [ledger] that a reload takes into use; the others are read at start."""
 
 
-class SystemClock:
-    """The machine's own clocks: Unix seconds, and the event loop's."""
-
-    def __init__(self) -> None:
-        # The functions themselves: asked a dozen times for each request.
-        self.time: Callable[[], float] = time.time
-        self.monotonic: Callable[[], float] = time.monotonic
-
-
-class ExchangeIds:
-    """Letters and digits, unguessable, sortable by time to the second. Randomness is fetched for many at once."""
-
-    _MANY = 256
-    _DIGITS = 16
-
-    def __init__(self) -> None:
-        self._random = ""
-        self._at = 0
-
-    def __call__(self) -> str:
-        """The next one."""
-        at = self._at
-        if at == len(self._random):
-            self._random, at = secrets.token_hex(self._MANY * self._DIGITS // 2), 0
-        self._at = at + self._DIGITS
-        return f"fx{int(time.time()):08x}{self._random[at : self._at]}"
-
-
 class Targets:
     """What operators see and do of targets, in the snapshot of the moment."""
 
-    def __init__(self, road: Road, serving: Callable[[], Serving], clock: SystemClock) -> None:
-        self._road = road
-        self._serving = serving
-        self._clock = clock
+    def __init__(self, crew: Crew, names: Callable[[], Names]) -> None:
+        self._crew = crew
+        self._names = names
 
-    def list(self) -> list[TargetState]:
+    async def list(self) -> list[TargetState]:
         """Every target that the configuration states, in its order, with the models that it answers for."""
-        models: dict[str, list[str]] = {}
-        candidates: dict[str, Candidate] = {}
-        for name in self._serving().names.listed():
-            with contextlib.suppress(CallerError):  # a model whose accounts can not be spoken to
-                for candidate in self._serving().snapshot.resolver.resolve(name).candidates:
-                    models.setdefault(candidate.name, []).append(name)
-                    candidates[candidate.name] = candidate
-        standings = self._road.health.standings(list(candidates.values()), self._clock.monotonic())
-        return [_state(name, tuple(models[name]), standings.get(name, WELL)) for name in candidates]
+        return await self._crew.targets()
 
-    def disable(self, target: str, reason: str) -> None:
-        """From the next decision on, until `enable` or the end of this process."""
+    async def disable(self, target: str, reason: str) -> None:
+        """From the next decision of every worker on, until `enable` or the server's end."""
         self._check(target)
-        self._road.health.disable(target, reason)
+        await self._crew.say(Disabled(target=target, reason=reason))
         log.warning("target %s is disabled: %s", target, reason)
 
-    def enable(self, target: str, reason: str) -> None:
+    async def enable(self, target: str, reason: str) -> None:
         """With a closed breaker; the reason is for the log."""
         self._check(target)
-        self._road.health.enable(target)
+        await self._crew.say(Enabled(target=target))
         log.warning("target %s is enabled: %s", target, reason)
 
     def _check(self, target: str) -> None:
-        known = [named.id for named in self._serving().names.targets()]
+        known = [named.id for named in self._names().targets()]
         if target not in known:
             near = difflib.get_close_matches(target[:100], known, n=3, cutoff=0.3) or known[:3]
             raise CallerError(
@@ -138,25 +109,6 @@ class Targets:
                 kind="not_found",
                 param="target",
             )
-
-
-def _state(name: str, models: tuple[str, ...], standing: Standing) -> TargetState:
-    state, why = "ready", ""
-    if standing.disabled:
-        state, why = "disabled", standing.disabled
-    elif standing.broken:
-        state, why = "broken", f"the breaker of {standing.broken} is open"
-    elif standing.cooling:
-        state, why = "cooling", "it asked to be left alone (Retry-After)"
-    return TargetState(
-        target=name,
-        models=models,
-        state=state,
-        why=why,
-        first_token=standing.first_token,
-        speed=standing.speed,
-        errors=standing.errors,
-    )
 
 
 def storage_url(config: Config) -> str:
@@ -172,21 +124,30 @@ def spool_folder(config: Config) -> Path:
 
 
 class Service:
-    """A gateway in one process: open the store, watch the keys, serve two ports.
+    """A gateway: open the store, watch the keys, serve two ports.
 
-    async with Service(config) as service:
+    async with Service(config, workers=2) as service:
         await service.listen()
         await service.run_until_signalled(announce)
+
+    With one worker it serves in this process, and may be asked without a port (`road`, `serving`).
     """
 
-    def __init__(self, config: Config, *, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(self, config: Config, *, workers: int = 1, environ: Mapping[str, str] | None = None) -> None:
         self.config = config
         self.environ = os.environ if environ is None else environ
-        self._clock = SystemClock()
+        self.workers = workers
         self._stack = AsyncExitStack()
-        self._table = KeyTable()
-        self._fronts: list[Front] = []
+        self._listeners: list[socket.socket] = []
+        self._worker = Worker(self._listeners, self.environ)
+        self._admin: Front | None = None
         self._draining = False
+        self._refused = ""
+        """Why the configuration was last not reloaded."""
+        self._reloading = asyncio.Lock()
+        self._files: tuple[str, ...] = ()
+        self._looked_at = ""
+        """The fingerprint of the files when they were last read."""
         self._unreadable_since: float | None = None
         self.address = ("", 0)
         self.admin_address = ("", 0)
@@ -201,121 +162,138 @@ class Service:
         return self
 
     async def _open(self) -> None:
-        config = self.config
-        secret = config.server.secret
+        secret = self.config.server.secret
         self.keys: KeyStore = await self._stack.enter_async_context(
             open_keystore(
-                storage_url=storage_url(config),
+                storage_url=storage_url(self.config),
                 configured_secret=None if secret is None else secret.reveal(),
-                data_directory=Path(config.data_directory),
+                data_directory=Path(self.config.data_directory),
             )
         )
-        folder = spool_folder(config)
-        try:
-            _check_spool(folder)
-            self.spool = Spool(
-                folder,
-                rotate_bytes=config.ledger.rotate_size,
-                rotate_seconds=config.ledger.rotate_age,
-                max_bytes=config.ledger.max_size,
-            )
-        except OSError as error:
-            raise ConfigError(f"[ledger] directory {folder}: {error.strerror}; name one that can be written") from None
-        self._stack.callback(self.spool.close)
-        self.client = Client()
-        self._stack.push_async_callback(self.client.close)
-        self.config = await self._with_probed(config)
-        self.road = Road(
-            client=self.client,
-            spool=self.spool,
-            sealer=Sealer(self.keys.secret),
-            languages=_languages(),
-            clock=self._clock,
+        folder = spool_folder(self.config)
+        _check_spool(folder)
+        if self.config.ledger.directory is None:
+            ledger = msgspec.structs.replace(self.config.ledger, directory=str(folder))
+            self.config = msgspec.structs.replace(self.config, ledger=ledger)
+        self.config = await self._with_probed(self.config)
+        self.names = Names(self.config)
+        await self._look_at(self.config.files)
+        self.crew = Crew(
+            count=self.workers,
+            hire=self._hire,
+            secret=self.keys.secret,
+            settings=self._settings(self.config, 1),
+            keys=encode_keys(await self.keys.table()),
         )
-        self._serving = self._serve_by(self.config, 1)
-        self.gateway = Gateway(
-            road=self.road,
-            codecs=CODECS,
-            serving=lambda: self._serving,
-            keys=lambda: self._table,
-            clock=self._clock,
-            new_id=ExchangeIds(),
-        )
-        self._table = await self.keys.table()
+        self._stack.push_async_callback(self.crew.close)
+        if self.workers == 1:
+            await self.crew.start()
         self._background(self._watch_keys())
-        self._background(self._sync_spool())
+
+    async def _hire(self, slot: int) -> Hand:
+        if self.workers == 1:
+            return InProcess(self._worker)
+        child = await start_process(self._listeners, self.environ)
+        try:
+            if await child.awake():
+                return child
+        except BaseException:
+            await child.close()
+            raise
+        await child.close()
+        raise ConfigError(f"worker {slot + 1} did not start: {child.fate}; the log says why")
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for front in self._fronts:
-            await front.stop(0.0)
+        if self._admin is not None:
+            await self._admin.stop(0.0)
+        self._stop_listening()
         await self._stack.aclose()
+
+    # --- The worker in this process, where there is no other -------------------------------------------------------
 
     @property
     def serving(self) -> Serving:
         """The snapshot that is served by now."""
-        return self._serving
+        return self._worker.serving
 
-    def _serve_by(self, config: Config, number: int) -> Serving:
-        names = Names(config)
-        resolver = Places(config, names, codecs=CODECS, prices=price_row, clock=self._clock.time, environ=self.environ)
-        # Making every stated target ready now finds what is wrong with an account before a request does.
-        for named in names.targets():
-            with contextlib.suppress(CallerError):  # a model that nobody can be asked for here; the caller is told
-                resolver.place(named)
-        return Serving(
-            snapshot=Snapshot(
-                number=number,
-                resolver=resolver,
-                max_attempts=config.limits.attempts,
-                fetch=FetchPolicy(
-                    allow=config.fetch.allow,
-                    size=config.fetch.size,
-                    # What a request could hold if its media had been inside it from the beginning.
-                    total=config.limits.body,
-                    timeout=config.fetch.timeout,
-                ),
-            ),
-            names=names,
-            authenticator=Authenticator(
-                self.keys.secret,
-                require_keys=config.server.require_keys,
-                public_hosts=config.server.public_hosts,
-            ),
-            body_limit=config.limits.body,
-            proxies=tuple(ip_network(network) for network in config.server.trusted_proxies),
-            exchange_timeout=config.limits.exchange_timeout,
-            serve_unrecorded=config.ledger.on_full == "serve",
-        )
+    @property
+    def road(self) -> Road:
+        """The one road."""
+        return self._worker.road
+
+    @property
+    def client(self) -> Client:
+        """What speaks to providers."""
+        return self._worker.client
+
+    @property
+    def spool(self) -> Spool:
+        """Where exchange records go."""
+        return self._worker.spool
+
+    @property
+    def table(self) -> KeyTable:
+        """The keys in use."""
+        return self._worker.table
+
+    @property
+    def front(self) -> Front:
+        """What clients are connected to."""
+        return self._worker.front
+
+    # --- The configuration -------------------------------------------------------------------------------------------
+
+    def _settings(self, config: Config, number: int) -> Settings:
+        providers = {account.provider for account in config.accounts.values()}
+        return Settings(number=number, config=config, prices={name: listed(name) for name in sorted(providers)})
 
     async def reload(self) -> None:
-        """Take the configuration file as it is now; a mistake in it leaves everything as it was, and is logged."""
+        """Take the configuration as it is now, in every worker or in none.
+
+        A mistake in it leaves everything as it was, is logged, and shown at `/readyz` until a reload succeeds.
+        """
+        async with self._reloading:
+            notify("RELOADING=1", monotonic=True)
+            try:
+                self._refused = await self._reload() or ""
+            except Exception:
+                log.exception("the configuration was not reloaded; this is a bug")
+                self._refused = "a bug; the log has it"
+            notify("READY=1")
+            if self._refused:
+                log.error("the configuration was not reloaded, the last good one stays in use:\n%s", self._refused)
+
+    async def _reload(self) -> str | None:
+        """Why not."""
+        self._looked_at = await asyncio.to_thread(fingerprint, self._files)
         try:
-            config = await self._with_probed(load(self.config.source, self.environ))
-            later = _after_restart(self.config, config)
+            loaded = await self._with_probed(load(self.config.source, self.environ))
+            config = _in_use(self.config, loaded)
+            later = _after_restart(config, loaded)
             # The sockets stay where they are, so what protects them is judged by where they are.
-            addresses = {"listen": self.config.server.listen, "admin_listen": self.config.server.admin_listen}
-            config = msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, **addresses))
             _check_addresses(config)
-            # Files are read anew even where their names stay: that is how certificates are renewed.
-            tls = _tls(self.config)
-            serving = self._serve_by(config, self._serving.snapshot.number + 1)
-            self.client.renew()
-            self._serving = serving
-            if tls is not None and self._fronts:
-                self._fronts[0].identify_by(tls)
+            names = Names(config)
         except ConfigError as error:
-            # The operator's own mistake, which the message explains: no traceback.
-            log.error("the configuration was not reloaded, the last good one stays in use:\n%s", error)  # noqa: TRY400
-            return
-        except Exception:
-            log.exception("the configuration was not reloaded, the last good one stays in use; this is a bug")
-            return
-        self.config = config
+            if isinstance(error, InvalidConfigError):
+                await self._look_at(error.files)
+            return str(error)
+        await self._look_at(loaded.files)
+        refused = await self.crew.change(self._settings(config, self.crew.settings.number + 1))
+        if refused is not None:
+            return refused
+        self.config, self.names = config, names
         if later:
             log.warning("changed, but taken into use at the next start only: %s", ", ".join(later))
-        log.info("configuration %d is in use", self._serving.snapshot.number)
+        log.info("configuration %d is in use", self.crew.settings.number)
+        return None
+
+    async def _look_at(self, files: tuple[str, ...]) -> None:
+        """Watch these files from now on."""
+        if files != self._files:
+            self._files = files
+            self._looked_at = await asyncio.to_thread(fingerprint, files)
 
     # --- What runs beside the requests -------------------------------------------------------------------------------
 
@@ -343,24 +321,28 @@ class Service:
             async for item in news:
                 match item:
                     case Unreachable():
-                        self._unreadable_since = self._clock.monotonic()
+                        self._unreadable_since = time.monotonic()
                         log.warning("the store can not be read, keys stay as they were: %s", item.reason)
                         continue
                     case Changed():
-                        self._table = item.value
+                        await self.crew.take_keys(encode_keys(item.value))
                     case Reachable():
                         pass
                 if self._unreadable_since is not None:
                     self._unreadable_since = None
                     log.warning("the store can be read again, the keys are up to date")
 
-    async def _sync_spool(self) -> None:
+    async def _watch_files(self) -> None:
+        """Reload when a file's content has changed and stays so for a moment."""
+        before = self._looked_at
         while True:
-            await asyncio.sleep(self.config.ledger.sync_interval)
-            try:
-                await asyncio.to_thread(self.spool.sync)
-            except OSError as error:
-                self.spool.failed = f"{self.spool.folder}: {error.strerror}"
+            await asyncio.sleep(LOOK_AT_FILES)
+            now = await asyncio.to_thread(fingerprint, self._files)
+            if now == before and now != self._looked_at:
+                log.info("the configuration's files have changed")
+                await self.reload()
+                now = self._looked_at
+            before = now
 
     async def _with_probed(self, config: Config) -> Config:
         """Accounts of local servers that answer, added to those that are configured."""
@@ -379,99 +361,83 @@ class Service:
         origin = split_url(probe.url)
         timeouts = Timeouts(connect=PROBE_SECONDS, first_byte=PROBE_SECONDS, idle=PROBE_SECONDS, total=PROBE_SECONDS)
         endpoint = Endpoint(scheme=origin.scheme, host=origin.host, port=origin.port, timeouts=timeouts)
-        try:
-            answer = await self.client.send(endpoint, "GET", origin.path or "/", [], b"")
-        except TransportError:
-            return False
-        answer.release()
-        return answer.status < 500
+        async with Client() as client:
+            try:
+                answer = await client.send(endpoint, "GET", origin.path or "/", [], b"")
+            except TransportError:
+                return False
+            answer.release()
+            return answer.status < 500
 
-    # --- Ports ---------------------------------------------------------------------------------------------------
+    # --- Ports -------------------------------------------------------------------------------------------------------
 
     async def listen(self) -> None:
         """Serve the data plane and the control plane. Raises ConfigError for an address that can not be had."""
-        server, limits = self.config.server, self.config.limits
+        server = self.config.server
         _check_addresses(self.config)
-        http = HttpLimits(
-            headers=limits.headers,
-            streams=limits.streams,
-            connections=self._connections(),
-            header_timeout=limits.header_timeout,
-            idle_timeout=limits.idle_timeout,
-        )
-        tls = _tls(self.config)
-        data = Front(handler=self.gateway.handle, limits=http, tls=tls, refuse=self.gateway.overloaded)
-        self.address = await self._start(data, server.listen, "[server] listen")
+        self._listeners += _bind(server.listen, "[server] listen", self.workers)
+        self.address = address_of(self._listeners[0])
+        (admin,) = _bind(server.admin_listen, "[server] admin_listen", 1)
+        self.admin_address = address_of(admin)
+        if self.workers > 1:
+            await self.crew.start()
+        take_over(spool_folder(self.config), self.workers)
+        await self.crew.listen(len(self._listeners))
         token = server.admin_token
         control = Control(
             token=None if token is None else token.reveal(),
+            refresh=self.refresh,
             not_ready=self.not_ready,
             warnings=self.warnings,
             metrics=self.metrics,
-            spool_folder=self.spool.folder,
-            targets=Targets(self.road, lambda: self._serving, self._clock),
+            spool_folder=spool_folder(self.config),
+            targets=Targets(self.crew, lambda: self.names),
         )
-        admin = Front(handler=control.handle, limits=HttpLimits(streams=64))
-        self.admin_address = await self._start(admin, server.admin_listen, "[server] admin_listen")
+        self._admin = Front(handler=control.handle, limits=HttpLimits(streams=64))
+        await self._admin.start(admin)
 
-    def _connections(self) -> int:
-        """As configured, or half of the files that may be open: the rest is for providers, the database, the spool."""
-        wanted = self.config.limits.connections
-        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if files == resource.RLIM_INFINITY or wanted <= files // 2:
-            return wanted
-        log.warning(
-            "the system allows %d open files, so %d connections are taken and not the %d of [limits] connections; "
-            "raise the limit of open files (LimitNOFILE, ulimit -n)",
-            files,
-            files // 2,
-            wanted,
-        )
-        return max(1, files // 2)
+    def _stop_listening(self) -> None:
+        for listener in self._listeners:
+            listener.close()
 
-    async def _start(self, front: Front, address: str, setting: str) -> tuple[str, int]:
-        host, _, port = address.rpartition(":")
-        try:
-            listener = listening_socket(host.strip("[]"), int(port))
-        except OSError as error:
-            raise ConfigError(f"{setting} = {address}: {error.strerror}; name a free address") from None
-        await front.start(listener)
-        self._fronts.append(front)
-        return address_of(listener)
+    async def refresh(self) -> None:
+        """Look at the workers, before one of the following is asked."""
+        await self.crew.refresh()
 
     def not_ready(self) -> str | None:
         """Why no traffic should be sent here; None while it should."""
         if self._draining:
             return "shutting down"
-        if self.spool.failed is not None and self.config.ledger.on_full == "refuse" and not self.spool.probe():
-            return f"the exchange record can not be written: {self.spool.failed}"
+        if not self.crew.gauges()["workers"]:
+            return "; ".join(self.crew.missing()) or "no worker has begun"
+        unrecorded = self.crew.unrecorded()
+        if unrecorded is not None and self.config.ledger.on_full == "refuse":
+            return f"the exchange record can not be written: {unrecorded}"
         return None
 
     def warnings(self) -> list[str]:
         """What an operator should mend though traffic goes on."""
+        found = self.crew.missing()
+        if self._refused:
+            found.append(f"the configuration was not reloaded, the last good one stays in use: {self._refused}")
         since = self._unreadable_since
-        if since is None:
-            return []
-        seconds = self._clock.monotonic() - since
-        return [f"the store can not be read for {seconds:.0f} s: keys stay as they were, none is made or revoked here"]
+        if since is not None:
+            seconds = time.monotonic() - since
+            found.append(
+                f"the store can not be read for {seconds:.0f} s: keys stay as they were, none is made or revoked here"
+            )
+        return found
 
     def metrics(self) -> str:
         """Counters for Prometheus."""
-        gauges: dict[str, float] = {
-            "open_exchanges": self.road.open,
-            "snapshot": self._serving.snapshot.number,
-            **self.road.health.gauges(self._clock.monotonic()),
-        }
-        sums: dict[str, float] = {}
-        if self._fronts:
-            site = self._fronts[0].site
-            gauges["open_connections"] = len(site.connections)
-            sums["connections_closed_total"] = site.closed_for_room
-            sums["connections_refused_total"] = site.refused
-            sums["handshakes_failed_total"] = site.failed_handshakes
         since = self._unreadable_since
-        gauges["keys_stale_seconds"] = 0.0 if since is None else self._clock.monotonic() - since
-        return self.road.counters.text(gauges, sums)
+        gauges = {
+            **self.crew.gauges(),
+            "snapshot": self.crew.settings.number,
+            "reload_refused": bool(self._refused),
+            "keys_stale_seconds": 0.0 if since is None else time.monotonic() - since,
+        }
+        return self.crew.counters.text(gauges)
 
     async def run_until_signalled(self, announce: Callable[[], None]) -> signal.Signals:
         """Serve until SIGTERM or SIGINT, reload at SIGHUP; then let streams in flight finish, bounded.
@@ -504,10 +470,14 @@ class Service:
         }
         for number, handler in handlers.items():
             loop.add_signal_handler(number, handler)
+        watching = loop.create_task(self._watch_files())
         try:
             announce()
+            notify("READY=1")
             number = await first
+            notify("STOPPING=1")
             self._draining = True
+            watching.cancel()
             draining = loop.create_task(self._drain())
             hurry = loop.create_task(second.wait())
             await asyncio.wait({draining, hurry}, return_when=asyncio.FIRST_COMPLETED)
@@ -516,23 +486,26 @@ class Service:
                 draining.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await draining
-            await asyncio.gather(*(front.stop(0.0) for front in self._fronts))
+                self._stop_listening()
+                await self.crew.drain(0.0)
         finally:
+            watching.cancel()
             for each in handlers:
                 loop.remove_signal_handler(each)
         return number
 
     async def _drain(self) -> None:
-        data, *others = self._fronts
         limits = self.config.limits
         await asyncio.sleep(limits.drain_delay)
-        await data.stop(limits.drain_timeout)
-        await asyncio.gather(*(front.stop(CONTROL_GRACE) for front in others))
+        self._stop_listening()
+        await self.crew.drain(limits.drain_timeout)
+        if self._admin is not None:
+            await self._admin.stop(CONTROL_GRACE)
 
 
 def _check_spool(folder: Path) -> None:
     """Raises ConfigError where rows would go where another user wants them."""
-    for place in (folder, folder / CURRENT):
+    for place in (folder, folder / CURRENT, *folder.glob("exchanges*.jsonl")):
         if (why := planted(place)) is not None:
             raise ConfigError(f"[ledger] directory: {why}")
         if (said := exposed(place)) is not None:
@@ -552,35 +525,44 @@ def _check_addresses(config: Config) -> None:
         )
 
 
-def _after_restart(old: Config, new: Config) -> list[str]:
-    """The settings that differ and are read at start only."""
+def _in_use(old: Config, new: Config) -> Config:
+    """The new configuration, with what is read at start only as it was then."""
+    return msgspec.structs.replace(
+        new,
+        storage=old.storage,
+        server=_kept(old.server, new.server),
+        limits=_kept(old.limits, new.limits),
+        ledger=_kept(old.ledger, new.ledger),
+    )
+
+
+def _kept(old: S, new: S) -> S:
+    at_start = (name for name in new.__struct_fields__ if name not in _RELOADED)
+    return msgspec.structs.replace(new, **{name: getattr(old, name) for name in at_start})
+
+
+def _after_restart(used: Config, stated: Config) -> list[str]:
+    """The settings that are stated and not in use."""
     sections = {
-        "server": (old.server, new.server),
-        "storage": (old.storage, new.storage),
-        "limits": (old.limits, new.limits),
-        "ledger": (old.ledger, new.ledger),
+        "server": (used.server, stated.server),
+        "storage": (used.storage, stated.storage),
+        "limits": (used.limits, stated.limits),
+        "ledger": (used.ledger, stated.ledger),
     }
     return [
         f"[{section}] {name}"
-        for section, (before, after) in sections.items()
-        for name in before.__struct_fields__
-        if name not in _RELOADED and getattr(before, name) != getattr(after, name)
+        for section, (now, then) in sections.items()
+        for name in now.__struct_fields__
+        if getattr(now, name) != getattr(then, name)
     ]
 
 
-def _languages() -> dict[str, Language]:
-    return {codec.language.name: codec.language for codec in CODECS.values()}
-
-
-def _tls(config: Config) -> ssl.SSLContext | None:
-    server = config.server
-    if server.tls_cert is None or server.tls_key is None:
-        return None
-    client_ca = None if server.client_ca is None else Path(server.client_ca)
+def _bind(address: str, setting: str, count: int) -> list[socket.socket]:
+    host, _, port = address.rpartition(":")
     try:
-        return tls_context(cert=Path(server.tls_cert), key=Path(server.tls_key), client_ca=client_ca)
+        return sharing_sockets(host.strip("[]"), int(port), count)
     except OSError as error:
-        raise ConfigError(f"[server] tls_cert, tls_key or client_ca can not be used: {error}") from None
+        raise ConfigError(f"{setting} = {address}: {error.strerror}; name a free address") from None
 
 
 @contextlib.asynccontextmanager

@@ -304,8 +304,7 @@ def test_shutdown_lets_a_stream_finish(tmp_path: Path) -> None:
         assert b"first" in response.readline()
 
         async def stop() -> None:
-            for front in gateway.service._fronts:
-                await front.stop(5.0)
+            await gateway.service.front.stop(5.0)
 
         stopping = threading.Thread(target=gateway.run, args=(stop(),))
         stopping.start()

@@ -93,6 +93,7 @@ async def test_only_certificates_of_the_named_authority_get_in(keys: Keys, caplo
             for identity in strangers:
                 assert await refused(service, keys.client(identity))
         assert "handshake failed" in caplog.text
+        await service.refresh()
         assert "freehold_handshakes_failed_total 3" in service.metrics()
 
 

@@ -79,7 +79,7 @@ async def test_clients_that_read_nothing_and_leave_take_everything_with_them(tmp
             await service.listen()
             body = b'{"model":"one/m","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"hi"}]}'
             head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n"
-            site = service._fronts[0].site
+            site = service.front.site
             with contextlib.ExitStack() as clients:
                 for _ in range(CLIENTS):
                     client = clients.enter_context(socket.create_connection(service.address))

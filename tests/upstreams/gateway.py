@@ -166,7 +166,7 @@ class Gateway:
             minted, _ = await self.service.keys.create(project="p", name="n", now=1.0, aws=aws, models=models)
             for _ in range(500):
                 # A server that has just started is told of keys for the first time a moment after it listens.
-                if any(key.id == minted.key.id for key in self.service._table.keys):
+                if any(key.id == minted.key.id for key in self.service.table.keys):
                     break
                 await asyncio.sleep(0.01)
             if aws:

@@ -117,8 +117,8 @@ class _Listener:
 
 async def ask(service: Service, question: Question, hear: Callable[[str], None]) -> Answered:
     """One question down the road. Raises nothing but bugs and cancellation: what went wrong is in the answer."""
-    from freehold.app import ExchangeIds, SystemClock
     from freehold.server.control import find_record
+    from freehold.server.worker import ExchangeIds, SystemClock
 
     codec = CODECS[PROTOCOL]
     clock = SystemClock()

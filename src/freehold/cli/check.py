@@ -87,7 +87,7 @@ async def _examine(config: Config, *, live: bool) -> tuple[list[Health], tuple[s
 
     async with Service(config, environ=os.environ) as service:
         accounts = service.config.accounts.values()
-        notes = (*service.config.notes, *service.serving.names.notes())
+        notes = (*service.config.notes, *service.names.notes())
         if not live:
             return [Health(account=account.name, provider=account.provider) for account in accounts], notes
         return [await _ask(service, account.name) for account in accounts], notes

@@ -169,8 +169,8 @@ def _question(text: str) -> Generate:
 
 async def _travel(service: Service, account: str, codec: Codec, case: Case) -> str | None:
     """Send one case by the same road as every client. Gives what went wrong, None if nothing did."""
-    from freehold.app import ExchangeIds, SystemClock
     from freehold.exchange.door import Arrival
+    from freehold.server.worker import ExchangeIds, SystemClock
 
     named = msgspec.structs.replace(case.request, model=f"{account}/{case.model}@{codec.name}")
     wire = codec.encode_request(named).value

@@ -168,7 +168,7 @@ async def _run(output: Path | None, seed: int, *, as_json: bool) -> None:
 
 @contextlib.asynccontextmanager
 async def sandboxed(
-    *, listen: str, admin_listen: str, state_file: Path | None = None
+    *, listen: str, admin_listen: str, workers: int = 1, state_file: Path | None = None
 ) -> AsyncGenerator[tuple[Fleet, Service]]:
     """A gateway that listens, in front of emulated clouds of its own; everything it keeps is gone afterwards.
 
@@ -187,12 +187,14 @@ async def sandboxed(
             write_private(home / "freehold.toml", text.encode())
             environ = {"FREEHOLD_DATA": folder}
             config = msgspec.structs.replace(load(str(home / "freehold.toml"), environ), notes=())
-            async with Service(config, environ=environ) as service:
+            async with Service(config, workers=workers, environ=environ) as service:
                 await service.listen()
                 yield fleet, service
 
 
-async def serve_with_sandbox(*, listen: str | None, admin_listen: str | None, as_json: bool) -> signal.Signals:
+async def serve_with_sandbox(
+    *, listen: str | None, admin_listen: str | None, workers: int, as_json: bool
+) -> signal.Signals:
     """Serve emulated clouds until signalled. Raises ConfigError."""
     from freehold.cli.serve import announce
     from freehold.config import Server
@@ -202,6 +204,7 @@ async def serve_with_sandbox(*, listen: str | None, admin_listen: str | None, as
         async with sandboxed(
             listen=listen or default.listen,
             admin_listen=admin_listen or default.admin_listen,
+            workers=workers,
             state_file=_state_file(),
         ) as (_, service):
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import logging
 import os
 import resource
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
     from freehold.app import Service
     from freehold.config import Config
 
-GARBAGE_FIRST = 20_000
-"""Objects made and not yet gone, until the collector looks at the young ones: some hundred requests in flight."""
+MOST_WORKERS = 256
+"""More than any machine has use for; each takes some 60 MiB."""
 
 
 def command(
@@ -30,7 +29,15 @@ def command(
     config: Annotated[str | None, typer.Option("--config", metavar="FILE", help="The configuration file.")] = None,
     listen: Annotated[str | None, typer.Option(help="Address of the data plane instead of the file's.")] = None,
     admin_listen: Annotated[str | None, typer.Option(help="Address of the control plane.")] = None,
-    workers: Annotated[int, typer.Option(help="Processes that serve the data plane; one for now.", min=1, max=1)] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=MOST_WORKERS,
+            help="Processes that serve: by default one for each usable core, with --sandbox one.",
+        ),
+    ] = None,
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="Answer from emulated clouds on this machine; no account is needed.")
     ] = False,
@@ -44,16 +51,20 @@ def command(
 
     from freehold.config import load
 
-    del workers  # stated so that a unit file need not change when there are more
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     allow_open_files()
     if sandbox:
         from freehold.cli.sandbox import serve_with_sandbox
 
-        ended_by = uvloop.run(serve_with_sandbox(listen=listen, admin_listen=admin_listen, as_json=as_json))
+        ended_by = uvloop.run(
+            serve_with_sandbox(listen=listen, admin_listen=admin_listen, workers=workers or 1, as_json=as_json)
+        )
     else:
-        ended_by = uvloop.run(_serve(_addressed(load(config, os.environ), listen, admin_listen), as_json=as_json))
+        from freehold.server.cores import usable_cores
+
+        addressed = _addressed(load(config, os.environ), listen, admin_listen)
+        ended_by = uvloop.run(_serve(addressed, workers or min(usable_cores(), MOST_WORKERS), as_json=as_json))
     if ended_by is signal.SIGINT:
         raise typer.Exit(INTERRUPTED)
 
@@ -67,10 +78,11 @@ def _addressed(config: Config, listen: str | None, admin_listen: str | None) -> 
     return msgspec.structs.replace(config, server=server)
 
 
-async def _serve(config: Config, *, as_json: bool) -> signal.Signals:
+async def _serve(config: Config, workers: int, *, as_json: bool) -> signal.Signals:
     from freehold.app import Service
+    from freehold.server.worker import settle_memory
 
-    async with Service(config) as service:
+    async with Service(config, workers=workers) as service:
         if not service.config.accounts:
             raise ConfigError(
                 "there is no account to send requests to. Write one down with `freehold init`, set a provider's key in "
@@ -92,28 +104,18 @@ def allow_open_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def settle_memory() -> None:
-    """Take what start-up made out of the garbage collector's sight, and let it look less often.
-
-    A request's objects die with their last reference; what the collector finds are the cycles of exceptions. Looking
-    through all that start-up made cost a fifth of a request's time and stopped the world for a tenth of a second.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE_FIRST, 20, 20)
-
-
 def announce(service: Service, *, as_json: bool) -> None:
     """Say where the gateway can be reached, and whatever else the operator should know."""
     scheme = "http" if service.config.server.tls_cert is None else "https"
     data = f"{scheme}://{_joined(service.address)}"
     admin = f"http://{_joined(service.admin_address)}"
-    for note in (*service.config.notes, *service.serving.names.notes()):
+    for note in (*service.config.notes, *service.names.notes()):
         typer.echo(note, err=True)
     if as_json:
         sys.stdout.write(msgspec.json.encode({"listen": data, "admin": admin}).decode() + "\n")
         sys.stdout.flush()
-    typer.echo(f"serving {', '.join(service.config.accounts)} on {data}, control plane on {admin}", err=True)
+    by = "" if service.workers == 1 else f" with {service.workers} workers"
+    typer.echo(f"serving {', '.join(service.config.accounts)} on {data}{by}, control plane on {admin}", err=True)
 
 
 def _joined(address: tuple[str, int]) -> str:

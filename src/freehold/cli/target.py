@@ -13,7 +13,7 @@ from freehold.cli.failure import CommandError
 from freehold.cli.options import ConfigOption, JsonOption, print_json, print_table
 
 if TYPE_CHECKING:
-    from freehold.server.control import TargetState
+    from freehold.server.targets import TargetState
 
 app = typer.Typer(help="List, disable and enable the targets of a running server.", no_args_is_help=True)
 
@@ -62,7 +62,7 @@ def _word(target: str, reason: str) -> bytes:
 def _ask(config: str | None, admin: str | None, method: str, path: str, body: bytes) -> list[TargetState]:
     """What the control plane answers. Raises CommandError where it does not, or refuses."""
     from freehold.config import load
-    from freehold.server.control import TargetState
+    from freehold.server.targets import TargetState
     from freehold.transport.errors import TransportError
 
     loaded = load(config, os.environ)

@@ -44,10 +44,14 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 class InvalidConfigError(ConfigError):
-    """Everything that is wrong with one configuration; `problems` for programs, the message for people."""
+    """Everything that is wrong with one configuration; `problems` for programs, the message for people.
 
-    def __init__(self, source: str, problems: Iterable[Problem]) -> None:
+    `files` are those that it names: what is wrong may be mended there.
+    """
+
+    def __init__(self, source: str, problems: Iterable[Problem], files: Iterable[str] = ()) -> None:
         self.problems = tuple(problems)
+        self.files = tuple(files)
         count = "1 mistake" if len(self.problems) == 1 else f"{len(self.problems)} mistakes"
         super().__init__("\n".join([f"{source}: {count}", *(f"  {problem}" for problem in self.problems)]))
 
@@ -110,8 +114,9 @@ def parse(text: str, source: str, environ: Mapping[str, str]) -> Config:
     accounts = _accounts(document.get("accounts", {}), problems, resolver)
     models = _models(document.get("models", {}), accounts, _names(document.get("accounts")), problems, resolver)
     _check_server(server, problems)
+    files = _files(source, resolver, server, accounts)
     if problems.found:
-        raise InvalidConfigError(source, sorted(problems.found, key=lambda problem: problem.line or 0))
+        raise InvalidConfigError(source, sorted(problems.found, key=lambda problem: problem.line or 0), files)
     literals = ", ".join(resolver.literals)
     notes = (f"{source} holds credentials itself ({literals}); `env:NAME` or `file:/path` keeps them out",)
     directory = data_directory(environ)
@@ -124,6 +129,7 @@ def parse(text: str, source: str, environ: Mapping[str, str]) -> Config:
         accounts=accounts,
         models=models,
         source=source,
+        files=files,
         notes=notes if literals else (),
         data_directory=str(directory),
     )
@@ -156,6 +162,14 @@ def _digest(text: str, secrets: Iterable[str]) -> str:
     for secret in secrets:
         digest.update(b"\0" + sha256(secret.encode()).digest())
     return digest.hexdigest()
+
+
+def _files(source: str, resolver: Resolver, server: Server, accounts: Mapping[str, Account]) -> tuple[str, ...]:
+    """Every file whose content counts, each once."""
+    certificates = [server.tls_cert, server.tls_key, server.client_ca]
+    for account in accounts.values():
+        certificates += [account.ca_file, account.client_cert]
+    return tuple(dict.fromkeys([source, *resolver.files, *(file for file in certificates if file is not None)]))
 
 
 def _names(table: object) -> tuple[str, ...]:

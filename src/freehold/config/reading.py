@@ -82,12 +82,13 @@ class Problems:
 class Resolver:
     """Values that stand elsewhere: `env:NAME` in the environment, `file:/path` in a file.
 
-    `seen` collects what was read, so that a digest can tell when one of them changed.
+    `seen` collects what was read, so that a digest can tell when one of them changed; `files` which files were wanted.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self.seen: list[str] = []
+        self.files: list[str] = []
         self.literals: list[str] = []
 
     def resolve(self, text: str, path: KeyPath, problems: Problems) -> str | None:
@@ -116,6 +117,7 @@ class Resolver:
 
     def _file(self, name: str, path: KeyPath, problems: Problems) -> str | None:
         name = name.removeprefix("//")
+        self.files.append(str(Path(name).expanduser()))
         try:
             value = Path(name).expanduser().read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:

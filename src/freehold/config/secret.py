@@ -37,5 +37,5 @@ class Secret:
     __hash__ = None  # pyright: ignore[reportAssignmentType] -- a secret is no key of a table
 
     def __reduce__(self) -> NoReturn:
-        """Refuses: whoever may carry secrets to another process says so by `freehold.config.snapshot`."""
+        """Refuses: whoever may carry secrets to another process says so by `freehold.server.messages`."""
         raise TypeError("a Secret is not pickled")

@@ -449,6 +449,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The whole configuration, checked. `accounts` and `models` keep the order of the file.
 
     `source` is the file's path, or None for the environment. `digest` changes when the file or a secret it names does.
+    `files` are all that it was read from or names: itself, secrets, certificates.
     `notes` are things to tell the operator at start-up; none of them is a mistake.
     """
 
@@ -461,6 +462,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     models: dict[str, Model] = {}
     source: str | None = None
     digest: str = ""
+    files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     probes: tuple[Probe, ...] = ()
     data_directory: str = ""

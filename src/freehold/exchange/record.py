@@ -137,11 +137,34 @@ def _plus_known(one: int | None, other: int | None) -> int | None:
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(ExchangeRecord)
 CURRENT = "exchanges.jsonl"
-"""The file that rows are appended to."""
+"""The file that rows are appended to, of the first worker and of commands; see `current_file`."""
+
+_LOOK_AGAIN = 1.0
+"""Seconds until a spool looks again at how much the others have written."""
+
+
+def current_file(slot: int) -> str:
+    """The name of the file that the worker of a slot, from 0, appends to."""
+    return CURRENT if slot == 0 else f"exchanges.{slot + 1}.jsonl"
+
+
+def take_over(folder: Path, workers: int) -> None:
+    """Finish the files of workers that there are no more, so that they count and are moved away like all older ones.
+
+    Whoever still writes to one goes on doing so under its new name.
+    """
+    current = {current_file(slot) for slot in range(workers)}
+    for path in folder.glob("exchanges*.jsonl"):
+        if "-" not in path.stem and path.name not in current:
+            path.rename(_finished(path))
+
+
+def _finished(path: Path) -> Path:
+    return path.with_name(f"{path.stem}-{time.time_ns():020d}.jsonl")
 
 
 class Spool:
-    """An append-only file of rows, rotated by size, readable by its owner only.
+    """An append-only file of rows, rotated by size, readable by its owner only. Each worker has its own in one folder.
 
     `failed` holds the reason once a row could not be written; it is cleared by the next write that works, which
     `probe` tries. Rows that could not be written are kept (bounded) and written first when the disk recovers.
@@ -153,11 +176,15 @@ class Spool:
         self,
         folder: Path,
         *,
+        slot: int = 0,
         rotate_bytes: int = 64 * 1024 * 1024,
         rotate_seconds: float = 86400.0,
         max_bytes: int = 4 * 1024 * 1024 * 1024,
     ) -> None:
         """A new file is begun at either size or age; at `max_bytes` of all files together the spool counts as full.
+
+        `slot` is the worker's. What other workers write is looked at once a second, so all together may exceed
+        `max_bytes` by what they write in that time.
 
         Raises OSError if the folder can not be made or written.
         """
@@ -169,20 +196,29 @@ class Spool:
         self._pending: list[bytes] = []
         self._dirty = False
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path = folder / CURRENT
+        self._path = folder / current_file(slot)
         self._file = self._open()
 
     def _open(self) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         file = os.open(self._path, flags, 0o600)
         try:
-            others = sum(path.stat().st_size for path in self.folder.glob("exchanges*.jsonl") if path != self._path)
+            others = self._written_by_others()
             size = os.fstat(file).st_size + self._end_line(file)
         except OSError:
             os.close(file)
             raise
         self._size, self._others, self._begun = size, others, time.monotonic()
+        self._looked = self._begun
         return file
+
+    def _written_by_others(self) -> int:
+        """Bytes of all files but our own."""
+        total = 0
+        for path in self.folder.glob("exchanges*.jsonl"):
+            with contextlib.suppress(FileNotFoundError):  # renamed or moved away since it was listed
+                total += 0 if path == self._path else path.stat().st_size
+        return total
 
     def _end_line(self, file: int) -> int:
         """A crash in mid-write leaves half a row; close its line so that only that row is lost to readers."""
@@ -232,7 +268,7 @@ class Spool:
 
     def _recount(self) -> None:
         """Look whether older files have been taken away since. Raises OSError while the spool is full."""
-        self._others = sum(path.stat().st_size for path in self.folder.glob("exchanges*.jsonl") if path != self._path)
+        self._others = self._written_by_others()
         if self._others + self._size >= self._max_bytes:
             raise OSError(errno.ENOSPC, "the spool is full ([ledger] max_size); move its older files away")
 
@@ -260,9 +296,8 @@ class Spool:
         old = self._file
         with contextlib.suppress(OSError):
             os.fsync(old)
-            stamp = f"{time.time_ns():020d}"
             with contextlib.suppress(FileNotFoundError):  # an earlier try came as far as this
-                self._path.rename(self._path.with_name(f"{self._path.stem}-{stamp}.jsonl"))
+                self._path.rename(_finished(self._path))
             # Closed last: a descriptor that is closed may be a client's socket a moment later.
             self._file = self._open()
             os.close(old)
@@ -272,6 +307,10 @@ class Spool:
         if self._dirty:
             self._dirty = False
             os.fsync(self._file)
+            now = time.monotonic()
+            if now - self._looked >= _LOOK_AGAIN:
+                self._looked = now
+                self._others = self._written_by_others()
 
     def close(self) -> None:
         """Sync and close."""
@@ -280,11 +319,34 @@ class Spool:
 
 
 def read_records(folder: Path) -> Iterator[ExchangeRecord]:
-    """Every whole row of the spool, oldest file first; torn rows are skipped."""
-    for path in sorted(folder.glob("exchanges*.jsonl"), key=lambda file: file.stat().st_mtime):
-        with path.open("rb") as rows:
-            for row in rows:
-                try:
-                    yield _DECODER.decode(row)
-                except msgspec.DecodeError:
+    """Every whole row of the spool, oldest file first; torn rows are skipped.
+
+    A file that is finished meanwhile, and so gets another name, is read once.
+    """
+    read: set[int] = set()
+    while new := [path for path, file in _files(folder) if file not in read]:
+        for path in new:
+            try:
+                rows = path.open("rb")
+            except FileNotFoundError:
+                continue
+            with rows:
+                file = os.fstat(rows.fileno()).st_ino
+                if file in read:
                     continue
+                read.add(file)
+                for row in rows:
+                    try:
+                        yield _DECODER.decode(row)
+                    except msgspec.DecodeError:
+                        continue
+
+
+def _files(folder: Path) -> list[tuple[Path, int]]:
+    """The files of the spool and their inodes, oldest first."""
+    found: list[tuple[float, Path, int]] = []
+    for path in folder.glob("exchanges*.jsonl"):
+        with contextlib.suppress(FileNotFoundError):
+            facts = path.stat()
+            found.append((facts.st_mtime, path, facts.st_ino))
+    return [(path, file) for _, path, file in sorted(found)]

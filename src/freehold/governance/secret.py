@@ -42,6 +42,10 @@ class ServerSecret:
     def __repr__(self) -> str:
         return "ServerSecret('***')"
 
+    def reveal(self) -> bytes:
+        """The 32 bytes, for another process of the same server."""
+        return self._root
+
     def subkey(self, purpose: Purpose, length: int = 32) -> bytes:
         """A key of `length` bytes for one purpose: the expand step of HKDF-SHA256 (RFC 5869, section 2.3).
 

@@ -1,22 +1,26 @@
 """The price list: genai-prices, and our own dated table for what it lacks.
 
-Importing this loads the whole list (some 20 MiB), so only the supervisor and command lines do; workers get rows.
+Importing this loads the whole list (some 20 MiB), so only the supervisor and command lines do; workers get what
+is `listed`.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from fnmatch import translate
 from functools import cache
 from importlib import metadata, resources
+from typing import assert_never
 
 import msgspec
 from genai_prices import data_snapshot, types
 
-from freehold.providers.catalog import matches, providers
-from freehold.providers.prices import Period, Price, Rates, Row, Step
+from freehold.providers.catalog import providers
+from freehold.providers.prices import Listed, Period, Price, Rates, Row, Step, find
 
 _PICO_PER_MTOK = 1_000_000
 """$1 a million tokens is a million pico-dollars a token."""
@@ -54,21 +58,53 @@ def price_version() -> str:
     return f"genai-prices-{metadata.version('genai-prices')}+{table().date.isoformat()}"
 
 
-def row(provider: str, model: str) -> Row | None:
-    """All that is known about the price of a provider's model; None where nothing is. Our table comes first."""
-    for line in table().rows:
-        if line.provider == provider and matches(line.match, model):
-            return Row(periods=(Period(price=_price_of_line(line)),), version=price_version())
+@cache
+def listed(provider: str) -> tuple[Listed, ...]:
+    """All that is known of what a provider's models cost. Our table comes first."""
     file = providers().get(provider)
     if file is None:
-        return None
-    snapshot = data_snapshot.get_snapshot()
-    for listed in snapshot.providers:
-        if listed.id in file.prices:
-            found = listed.find_model(model, all_providers=snapshot.providers)
-            if found is not None:
-                return _row(found)
-    return None
+        return ()
+    found = [
+        Listed(
+            match="|".join(f"(?:{translate(glob)})" for glob in line.match),
+            row=Row(periods=(Period(price=_price_of_line(line)),), version=price_version()),
+        )
+        for line in table().rows
+        if line.provider == provider
+    ]
+    everybody = {each.id: each for each in data_snapshot.get_snapshot().providers}
+    for name in (each for each in everybody if each in file.prices):
+        # Whoever resells others' models is asked first; then those others.
+        sources = (name, *(everybody[name].fallback_model_providers or ()))
+        models = (model for source in sources if source in everybody for model in everybody[source].models)
+        found += (Listed(match=_pattern(model.match), row=_row(model)) for model in models)
+    return tuple(found)
+
+
+def row(provider: str, model: str) -> Row | None:
+    """All that is known about the price of a provider's model; None where nothing is."""
+    return find({provider: listed(provider)}, provider, model)
+
+
+def _pattern(clause: types.MatchLogic) -> str:
+    """The regular expression for a clause of the list; ids are compared in lower case."""
+    match clause:
+        case types.ClauseStartsWith(starts_with=text):
+            return re.escape(text.lower())
+        case types.ClauseEndsWith(ends_with=text):
+            return rf".*{re.escape(text.lower())}\Z"
+        case types.ClauseContains(contains=text):
+            return f".*{re.escape(text.lower())}"
+        case types.ClauseRegex(regex=regex):
+            return f"(?s:.*?)(?-s:{regex})"
+        case types.ClauseEquals(equals=text):
+            return rf"{re.escape(text.lower())}\Z"
+        case types.ClauseOr(or_=clauses):
+            return "|".join(f"(?:{_pattern(each)})" for each in clauses)
+        case types.ClauseAnd(and_=clauses):
+            return "".join(f"(?={_pattern(each)})" for each in clauses)
+        case _:
+            assert_never(clause)
 
 
 def price(provider: str, model: str, when: float) -> Price | None:

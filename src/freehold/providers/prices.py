@@ -1,10 +1,17 @@
 """What an answer costs: price rows as plain values and the arithmetic on them, exact, in integers.
 
 Rates are whole pico-dollars (10⁻¹² USD) a token: a million tokens for $1 are a million pico-dollars each. Costs are
-whole nano-dollars (10⁻⁹ USD). Rows are computed once, by `price_book`, wherever the price list is loaded.
+whole nano-dollars (10⁻⁹ USD). Rows are computed once, by `price_book`, wherever the price list is loaded; from there
+they go as values to the processes that serve requests.
 """
 
 from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from functools import cache
+from typing import TypeAlias
 
 import msgspec
 
@@ -81,6 +88,48 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
             if period.applies(now):
                 return period.price
         return first.price
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A row and the model ids that it is for: a regular expression that begins to match at their first letter.
+
+    None where the model is known not to be billed by tokens.
+    """
+
+    match: str
+    row: Row | None
+
+
+Prices: TypeAlias = Mapping[str, tuple[Listed, ...]]
+"""What the models of some providers cost, by the provider's name; of several that match the first counts."""
+
+_COMPACT_DATE = re.compile(r"-(20\d{2})(\d{2})(\d{2})(?=-|:|$)")
+
+
+def find(prices: Prices, provider: str, model: str) -> Row | None:
+    """What is known of the price of a provider's model; None where nothing is."""
+    listed = prices.get(provider, ())
+    name = model.lower()
+    for spelling in dict.fromkeys((name, _COMPACT_DATE.sub(_dashed, name))):
+        for each in listed:
+            if _compiled(each.match).match(spelling):
+                return each.row
+    return None
+
+
+@cache
+def _compiled(match: str) -> re.Pattern[str]:
+    """The standard library forgets after 512 of them, and a list of a reseller is longer."""
+    return re.compile(match, re.DOTALL)
+
+
+def _dashed(found: re.Match[str]) -> str:
+    """`-20251211` as `-2025-12-11`, as lists write it; what is no date stays."""
+    year, month, day = (int(digits) for digits in found.groups())
+    try:
+        return f"-{date(year, month, day).isoformat()}"
+    except ValueError:
+        return found[0]
 
 
 def cost(usage: Usage, price: Price, *, cache_write_1h: int = 0) -> int | None:

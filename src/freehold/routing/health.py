@@ -7,15 +7,19 @@
 Faults are attributed. A caller's mistake never counts; a refused credential or an empty account is the account's; all
 else is the target's, and that of the domains it fails together with once several of their targets are down. When its
 time is up, an open breaker lets one request through at a time: the probe budget.
+
+Each process has its own. What others should know is in `news`, and `merge` takes what they said; neither is part of a
+request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final, Literal, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Literal, TypeAlias, assert_never
 
 from freehold.errors import ErrorKind
 from freehold.routing.features import Candidate, Standing
+from freehold.routing.words import Closed, Cooling, Disabled, Down, Enabled, Figures, Opened, Word
 
 Blame: TypeAlias = Literal["caller", "account", "model", "target"]
 
@@ -48,6 +52,8 @@ LONGEST_COOLING: Final = 3600.0
 """Seconds that a Retry-After counts at most; an hour later the target is worth another try."""
 MOST_KNOWN: Final = 4096
 """Targets and domains remembered: callers choose models, and must not fill memory."""
+HEAD_START: Final = 1.0
+"""Seconds by which the process that opened a breaker may probe before the others: one probe is mostly enough."""
 SMOOTHING: Final = 0.1
 """Weight of the newest reading in a moving average: about the last twenty count."""
 
@@ -60,14 +66,15 @@ def blame(kind: ErrorKind) -> Blame:
 class Breaker:
     """The breaker of one target or domain; times on the monotonic clock."""
 
-    __slots__ = ("_lasts", "_probing", "faults", "until")
+    __slots__ = ("_probing", "faults", "lasts", "until")
 
     def __init__(self) -> None:
         self.faults = 0
         """In a row."""
         self.until = 0.0
         """When the next probe may go; 0: closed."""
-        self._lasts = OPEN_FIRST
+        self.lasts = OPEN_FIRST
+        """Seconds that it stays open, by now."""
         self._probing = 0.0
 
     def blocks(self, now: float) -> bool:
@@ -85,16 +92,23 @@ class Breaker:
         self._probing = 0.0
         if self.until > 0.0:
             if now >= self.until:
-                self._lasts = min(self._lasts * 2, OPEN_LONGEST)
-                self.until = now + self._lasts
+                self.lasts = min(self.lasts * 2, OPEN_LONGEST)
+                self.until = now + self.lasts
         elif self.faults >= limit:
-            self.until = now + self._lasts
+            self.until = now + self.lasts
+
+    def open(self, until: float, lasts: float) -> None:
+        """Open as another process found it to be."""
+        self.faults = max(self.faults, 1)  # or an answer would not be noticed to close it
+        self.until = max(self.until, until)
+        self.lasts = max(self.lasts, lasts)
+        self._probing = 0.0
 
     def succeed(self) -> None:
         """An answer: closed, as if nothing had been."""
         self.faults = 0
         self.until = self._probing = 0.0
-        self._lasts = OPEN_FIRST
+        self.lasts = OPEN_FIRST
 
 
 class DomainBreaker(Breaker):
@@ -134,6 +148,9 @@ class Health:
     def __init__(self) -> None:
         self._targets: dict[str, _Known] = {}
         self._domains: dict[str, DomainBreaker] = {}
+        self._told: dict[tuple[str, ...], Word] = {}
+        """What the others know, by whom it is about."""
+        self._untold: list[Word] = []
 
     def standings(self, candidates: Sequence[Candidate], now: float) -> dict[str, Standing]:
         """How the candidates are doing; those of which nothing is known are left out."""
@@ -249,6 +266,81 @@ class Health:
         """What operators have taken out, and why."""
         return {name: known.disabled for name, known in self._targets.items() if known.disabled}
 
+    # --- Between processes -------------------------------------------------------------------------------------------
+
+    def words(self) -> list[Word]:
+        """Everything that a process which begins should know."""
+        return list(self._words())
+
+    def news(self) -> list[Word]:
+        """What has changed here since the last time, and the others do not know."""
+        news, self._untold = [*self._untold, *self._changes()], []
+        return news
+
+    def merge(self, words: Sequence[Word], now: float) -> None:
+        """Take what others say; none of it is news for them."""
+        self._untold += self._changes()
+        for word in words:
+            self._take(word, now)
+        self._told = {_subject(word): word for word in self._words()}
+
+    def _changes(self) -> list[Word]:
+        known = {_subject(word): word for word in self._words()}
+        changes = [word for subject, word in known.items() if self._told.get(subject) != word]
+        for subject, word in self._told.items():
+            if isinstance(word, Opened) and subject not in known:
+                changes.append(Closed(name=word.name, domain=word.domain))
+        self._told = known
+        return changes
+
+    def _words(self) -> Iterator[Word]:
+        """Everything that is known, but for what is as it is by default."""
+        for name, known in self._targets.items():
+            if not known.plain:
+                if known.breaker.until:
+                    yield Opened(name=name, domain=False, until=known.breaker.until, lasts=known.breaker.lasts)
+                if known.cooling:
+                    yield Cooling(target=name, until=known.cooling)
+                if known.disabled:
+                    yield Disabled(target=name, reason=known.disabled)
+            if known.first_token is not None or known.speed is not None or known.errors:
+                yield Figures(target=name, first_token=known.first_token, speed=known.speed, errors=known.errors)
+        for name, breaker in self._domains.items():
+            if breaker.until:
+                yield Opened(name=name, domain=True, until=breaker.until, lasts=breaker.lasts)
+            for target in breaker.down:
+                yield Down(domain=name, target=target)
+
+    def _take(self, word: Word, now: float) -> None:
+        match word:
+            case Opened():
+                breaker = self._domain(word.name) if word.domain else self._known(word.name).breaker
+                breaker.open(word.until + HEAD_START, word.lasts)
+            case Closed(name=name, domain=True):
+                self._domains.pop(name, None)
+            case Closed(name=name):
+                if name in self._targets:
+                    self._known(name).breaker.succeed()
+            case Down(domain=domain, target=target):
+                breaker = self._domain(domain)
+                breaker.down.add(target)
+                if not breaker.until and len(breaker.down) >= TARGETS_TO_OPEN:
+                    breaker.fail(now, limit=1)
+            case Cooling(target=target, until=until):
+                known = self._known(target)
+                known.cooling = max(known.cooling, until)
+            case Disabled(target=target, reason=reason):
+                self.disable(target, reason)
+            case Enabled(target=target):
+                self.enable(target)
+            case Figures():
+                known = self._known(word.target)
+                known.first_token = _between(known.first_token, word.first_token)
+                known.speed = _between(known.speed, word.speed)
+                known.errors = (known.errors + word.errors) / 2
+            case _:
+                assert_never(word)
+
     def gauges(self, now: float) -> dict[str, int]:
         """For metrics: how many targets are open, cooling and disabled."""
         known = self._targets.values()
@@ -296,3 +388,20 @@ def _account(candidate: Candidate) -> str:
 
 def _moved(average: float | None, reading: float) -> float:
     return reading if average is None else average + SMOOTHING * (reading - average)
+
+
+def _between(own: float | None, told: float | None) -> float | None:
+    """The mean of what was measured here and there."""
+    return told if own is None else own if told is None else (own + told) / 2
+
+
+def _subject(word: Word) -> tuple[str, ...]:
+    """What a word is about; a later word about the same replaces it."""
+    kind = type(word).__name__
+    match word:
+        case Opened() | Closed():
+            return kind, word.name, "domain" if word.domain else "target"
+        case Down():
+            return kind, word.domain, word.target
+        case _:
+            return kind, word.target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from freehold.errors import CallerError
 from freehold.exchange.record import ExchangeRecord, read_records
 from freehold.governance.authentication import is_loopback_host, is_loopback_peer
 from freehold.server.http import Incoming, Outgoing
+from freehold.server.targets import TargetState
 
 JSON = [("content-type", "application/json")]
 TEXT = [("content-type", "text/plain; version=0.0.4; charset=utf-8")]
@@ -29,33 +30,18 @@ class _Word(msgspec.Struct, forbid_unknown_fields=True):
     reason: str = "disabled by an operator"
 
 
-class TargetState(msgspec.Struct, frozen=True, kw_only=True):
-    """One target as operators see it: `ready`, `disabled`, `broken` or `cooling`, and why.
-
-    `first_token` is seconds, `speed` tokens a second, `errors` the recent share of failures; None: not measured yet.
-    """
-
-    target: str
-    models: tuple[str, ...]
-    state: str
-    why: str = ""
-    first_token: float | None = None
-    speed: float | None = None
-    errors: float = 0.0
-
-
 class TargetControl(Protocol):
     """What the control plane may do with targets."""
 
-    def list(self) -> list[TargetState]:
+    async def list(self) -> list[TargetState]:
         """Every target that the configuration states."""
         ...
 
-    def disable(self, target: str, reason: str) -> None:
+    async def disable(self, target: str, reason: str) -> None:
         """Take one out, from the next decision on. Raises CallerError for a target that does not exist."""
         ...
 
-    def enable(self, target: str, reason: str) -> None:
+    async def enable(self, target: str, reason: str) -> None:
         """Put one back, with its breaker closed. Raises CallerError for a target that does not exist."""
         ...
 
@@ -67,14 +53,19 @@ class Control:
         self,
         *,
         token: str | None,
+        refresh: Callable[[], Awaitable[None]],
         not_ready: Callable[[], str | None],
         warnings: Callable[[], list[str]],
         metrics: Callable[[], str],
         spool_folder: Path,
         targets: TargetControl,
     ) -> None:
-        """`not_ready` says why no traffic should be sent here, None while it should; `warnings` what else is amiss."""
+        """`refresh` looks at the workers before one of the others is asked.
+
+        `not_ready` says why no traffic should be sent here, None while it should; `warnings` what else is amiss.
+        """
         self._token = token
+        self._refresh = refresh
         self._not_ready = not_ready
         self._warnings = warnings
         self._metrics = metrics
@@ -96,6 +87,7 @@ class Control:
         if path == "/healthz":
             outgoing.respond(200, JSON, b'{"status":"ok"}')
         elif path == "/readyz":
+            await self._refresh()
             reason = self._not_ready()
             body: dict[str, object] = (
                 {"status": "ready"} if reason is None else {"status": "not ready", "reason": reason}
@@ -104,6 +96,7 @@ class Control:
                 body["warnings"] = warnings
             outgoing.respond(200 if reason is None else 503, JSON, msgspec.json.encode(body))
         elif path == "/metrics":
+            await self._refresh()
             outgoing.respond(200, TEXT, self._metrics().encode())
         elif path.startswith("/exchanges/"):
             record = await asyncio.to_thread(find_record, self._folder, path.removeprefix("/exchanges/"))
@@ -117,7 +110,7 @@ class Control:
     async def _target(self, incoming: Incoming, outgoing: Outgoing) -> None:
         """`GET /targets`; `POST /targets/disable` and `/targets/enable` with `{"target": …, "reason": …}`."""
         if incoming.path == "/targets" and incoming.method in {"GET", "HEAD"}:
-            outgoing.respond(200, JSON, msgspec.json.encode({"targets": self._targets.list()}))
+            outgoing.respond(200, JSON, msgspec.json.encode({"targets": await self._targets.list()}))
             return
         act = {"/targets/disable": self._targets.disable, "/targets/enable": self._targets.enable}.get(incoming.path)
         if act is None or incoming.method != "POST":
@@ -129,13 +122,13 @@ class Control:
             return
         try:
             said = msgspec.json.decode(await incoming.body(_LONGEST_WORD), type=_Word)
-            act(said.target, said.reason)
+            await act(said.target, said.reason)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             outgoing.respond(400, JSON, _error(f"the body has to be an object with `target`: {error}"))
         except CallerError as error:
             outgoing.respond(error.status, JSON, _error(error.message))
         else:
-            outgoing.respond(200, JSON, msgspec.json.encode({"targets": self._targets.list()}))
+            outgoing.respond(200, JSON, msgspec.json.encode({"targets": await self._targets.list()}))
 
     def _admits(self, incoming: Incoming) -> bool:
         sent = {name: value for name, value in incoming.headers if name in {"authorization", "host"}}

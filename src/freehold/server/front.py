@@ -4,8 +4,8 @@
     await front.start(listening_socket("127.0.0.1", 8080))
     await front.serve_until_signalled(grace=30.0)
 
-It owns no process and no socket's address: any number of workers may serve one inherited socket, or one each with
-`reuse_port`.
+It owns no process and no socket's address: it serves any number of sockets, own or inherited, and may let one go again,
+for another process to serve it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import logging
 import signal
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,9 @@ BACKLOG: Final = 2048
 
 ACCEPTED_AT_ONCE: Final = 64
 """Connections accepted before those that are open get a turn again."""
+
+SPREADS: Final = sys.platform == "linux"
+"""Whether connections are spread over sockets that share an address; elsewhere the last one gets all."""
 
 NO_DESCRIPTOR: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -71,6 +75,30 @@ def listening_socket(host: str, port: int, *, reuse_port: bool = False) -> socke
         listener.close()
         raise
     return listener
+
+
+def sharing_sockets(host: str, port: int, count: int) -> list[socket.socket]:
+    """Sockets for so many processes on one address, where the system spreads connections over them; else one for all.
+
+    Each has a queue of its own: of processes that wait at one queue, the last to have slept may get every connection.
+
+    Raises:
+        OSError: as `listening_socket`; another server on this address is noticed, although the sockets share it.
+    """
+    listeners = [listening_socket(host, port)]
+    if count == 1 or not SPREADS:
+        return listeners
+    try:
+        # Shared only once it is ours alone.
+        listeners[0].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listeners[0].listen(BACKLOG)
+        host, port = address_of(listeners[0])
+        listeners += [listening_socket(host, port, reuse_port=True) for _ in range(count - 1)]
+    except OSError:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
 
 
 def address_of(listener: socket.socket) -> tuple[str, int]:
@@ -287,39 +315,50 @@ class Front:
         self._refuse = refuse
         self._clock = clock
         self._site: Site | None = None
-        self._server: asyncio.Server | TlsDoor | None = None
+        self._servers: dict[socket.socket, asyncio.Server | TlsDoor] = {}
         self._sweeper: asyncio.Task[None] | None = None
 
     @property
     def site(self) -> Site:
-        """Open connections and counters (`site.gate`), for metrics."""
+        """Open connections and counters (`site.gate`), for metrics; asked from within the event loop."""
         if self._site is None:
-            raise RuntimeError("the front has not been started")
+            self._site = Site(
+                handler=self._handler,
+                limits=self._limits,
+                refuse=self._refuse,
+                loop=asyncio.get_running_loop(),
+                clock=self._clock,
+            )
         return self._site
 
     async def start(self, listener: socket.socket) -> None:
-        """Serves a listening socket, own or inherited, from now on; the front closes it."""
-        loop = asyncio.get_running_loop()
-        site = Site(handler=self._handler, limits=self._limits, refuse=self._refuse, loop=loop, clock=self._clock)
-        self._site = site
-        self._sweeper = loop.create_task(_sweep(site))
+        """Serves a listening socket, own or inherited, from now on, beside those it serves; the front closes it."""
+        site = self.site
+        if self._sweeper is None:
+            self._sweeper = site.loop.create_task(_sweep(site))
         if self._tls is None:
-            self._server = await loop.create_server(lambda: Door(site), sock=listener, backlog=BACKLOG)
+            self._servers[listener] = await site.loop.create_server(lambda: Door(site), sock=listener, backlog=BACKLOG)
         else:
-            self._server = TlsDoor(site, listener, self._tls)
+            self._servers[listener] = TlsDoor(site, listener, self._tls)
+
+    def leave(self, listener: socket.socket) -> None:
+        """Accepts nothing more at one of its sockets; what was accepted goes on."""
+        self._servers.pop(listener).close()
 
     def identify_by(self, tls: ssl.SSLContext) -> None:
         """Takes certificates that were renewed, for connections from now on."""
-        if isinstance(self._server, TlsDoor):
-            self._server.tls = tls
+        self._tls = tls
+        for server in self._servers.values():
+            if isinstance(server, TlsDoor):
+                server.tls = tls
 
     async def stop(self, grace: float) -> None:
         """Accepts nothing more, lets what is in flight end for `grace` seconds, then cuts it off."""
         site = self.site
         site.draining = True
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        for server in self._servers.values():
+            server.close()
+        self._servers.clear()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + grace
         while True:

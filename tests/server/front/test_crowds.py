@@ -163,7 +163,7 @@ async def test_without_descriptors_accepting_pauses_and_goes_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with start(tls=tls) as running:
-        door = running.front._server
+        (door,) = running.front._servers.values()
         assert isinstance(door, front_module.TlsDoor)
         tried = 0
         real = door._listener
