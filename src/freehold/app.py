@@ -23,7 +23,7 @@ from typing import Self, TypeVar
 
 import msgspec
 
-from freehold.config import Account, Config, InvalidConfigError, Probe, load
+from freehold.config import Account, Config, InvalidConfigError, Probe, Server, load
 from freehold.config.watching import fingerprint
 from freehold.errors import CallerError, ConfigError
 from freehold.exchange.record import CURRENT, Spool, take_over
@@ -273,7 +273,8 @@ class Service:
             config = _in_use(self.config, loaded)
             later = _after_restart(config, loaded)
             # The sockets stay where they are, so what protects them is judged by where they are.
-            _check_addresses(config)
+            there = {"listen": config.server.listen, "admin_listen": config.server.admin_listen}
+            _check_addresses(msgspec.structs.replace(loaded.server, **there))
             names = Names(config)
         except ConfigError as error:
             if isinstance(error, InvalidConfigError):
@@ -374,7 +375,7 @@ class Service:
     async def listen(self) -> None:
         """Serve the data plane and the control plane. Raises ConfigError for an address that can not be had."""
         server = self.config.server
-        _check_addresses(self.config)
+        _check_addresses(server)
         self._listeners += _bind(server.listen, "[server] listen", self.workers)
         self.address = address_of(self._listeners[0])
         (admin,) = _bind(server.admin_listen, "[server] admin_listen", 1)
@@ -512,9 +513,8 @@ def _check_spool(folder: Path) -> None:
             log.warning("%s", said)
 
 
-def _check_addresses(config: Config) -> None:
+def _check_addresses(server: Server) -> None:
     """Raises ConfigError where strangers could reach what only this machine's own programs may."""
-    server = config.server
     if not server.require_keys and not is_loopback_host(server.listen):
         raise ConfigError(
             f"{server.listen} can be reached from outside; set [server] require_keys = true, or listen on 127.0.0.1"

@@ -76,8 +76,27 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
         """Whether this key opens the data plane."""
         return ask(self.data, "/v1/models", authorization=f"Bearer {key}").status == 200
 
+    def workers(self) -> list[int]:
+        """The process ids of the workers."""
+        living = (each.name for each in Path("/proc").iterdir() if each.name.isdigit())
+        return sorted(int(each) for each in living if _parent(each) == self.process.pid and _serves(each))
+
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
+
+
+def _parent(process: str) -> int:
+    try:
+        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def _serves(process: str) -> bool:
+    try:
+        return b"freehold.server.process" in Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def environment(folder: Path, **more: str) -> Mapping[str, str]:
@@ -130,13 +149,16 @@ def new_key(folder: Path, *, storage_url: str = "") -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def served(folder: Path, *, prefix: tuple[str, ...] = ()) -> Generator[Served]:
-    """`freehold serve` with the configuration of the folder; ended afterwards if it still runs."""
+def served(folder: Path, *, prefix: tuple[str, ...] = (), workers: int = 1, **more: str) -> Generator[Served]:
+    """`freehold serve` with the configuration of the folder; ended afterwards if it still runs.
+
+    `more` are environment variables.
+    """
     log_file = folder / "log"
-    words = [*prefix, *FREEHOLD, "serve", "--json", "--config", str(folder / "freehold.toml")]
+    words = [*prefix, *FREEHOLD, "serve", "--json", "--config", str(folder / "freehold.toml"), f"--workers={workers}"]
     with log_file.open("w") as log:
         process = subprocess.Popen(
-            words, env=environment(folder), cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True
+            words, env=environment(folder, **more), cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True
         )
     try:
         assert process.stdout is not None

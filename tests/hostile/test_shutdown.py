@@ -57,15 +57,17 @@ async def open_stream(server: Served, key: str) -> tuple[asyncio.StreamReader, a
     return reader, writer
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "status", "workers"), [(signal.SIGTERM, 0, 1), (signal.SIGINT, 130, 1), (signal.SIGTERM, 0, 2)]
+)
 async def test_the_control_plane_says_so_while_a_stream_finishes(
-    tmp_path: Path, number: signal.Signals, status: int
+    tmp_path: Path, number: signal.Signals, status: int, workers: int
 ) -> None:
     go_on = asyncio.Event()
     async with streaming(go_on) as up:
         configure(tmp_path, url=f"http://127.0.0.1:{up.port}/v1")
         key, _ = await asyncio.to_thread(new_key, tmp_path)
-        manager = served(tmp_path)
+        manager = served(tmp_path, workers=workers)
         server = await asyncio.to_thread(manager.__enter__)
         try:
             assert (await asyncio.to_thread(server.ready)).status == 200
@@ -87,10 +89,11 @@ async def test_the_control_plane_says_so_while_a_stream_finishes(
             await asyncio.to_thread(manager.__exit__, None, None, None)
 
 
-def test_a_load_balancer_has_time_to_notice(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_load_balancer_has_time_to_notice(tmp_path: Path, workers: int) -> None:
     configure(tmp_path, "[limits]\ndrain_delay = 60")
     key, _ = new_key(tmp_path)
-    with served(tmp_path) as server:
+    with served(tmp_path, workers=workers) as server:
         server.signal(signal.SIGTERM)
         eventually(lambda: server.ready().status == 503)
         assert server.takes(key)

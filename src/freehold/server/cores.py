@@ -13,7 +13,7 @@ def usable_cores(groups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS
         cores = os.cpu_count() or 1
-    return max(1, min(cores, math.ceil(_quota(groups, own))))
+    return max(1, math.ceil(min(cores, _quota(groups, own))))
 
 
 def _quota(groups: Path, own: Path) -> float:
