@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import json
 import os
 import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 import pytest
 
 from freehold.exchange.record import read_records
-from tests.hostile.processes import Served, configure, eventually, new_key, served, with_keys
+from tests.hostile.processes import Served, ask, configure, eventually, new_key, served, with_keys
 from tests.transport.upstreams import Peer, Upstream, upstream
 
 pytestmark = pytest.mark.timeout(600)
@@ -42,7 +43,10 @@ async def provider(go_on: asyncio.Event) -> AsyncGenerator[Upstream]:
 
     async def handle(peer: Peer) -> None:
         while True:
-            request = await peer.request()
+            try:
+                request = await peer.request()
+            except (EOFError, ConnectionError):
+                return
             if b'"stream":true' not in request.body:
                 await peer.send(
                     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
@@ -51,7 +55,8 @@ async def provider(go_on: asyncio.Event) -> AsyncGenerator[Upstream]:
                 continue
             await peer.send(HEAD + piece(CHUNK % (b"first", b"null")))
             await go_on.wait()
-            await peer.send(piece(CHUNK % (b"last", b'"stop"')) + piece(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+            with contextlib.suppress(ConnectionError):  # whoever asked may have been killed
+                await peer.send(piece(CHUNK % (b"last", b'"stop"')) + piece(b"data: [DONE]\n\n") + b"0\r\n\r\n")
 
     async with upstream(handle) as running:
         yield running
@@ -127,7 +132,7 @@ class Load:
     async def more(self, count: int = 60) -> None:
         """Until so many more have been answered."""
         wanted = self.seen.total() + count
-        while self.seen.total() < wanted:
+        while self.seen.total() < wanted:  # noqa: ASYNC110 -- the clients know nothing of who waits
             await asyncio.sleep(0.02)
 
     async def end(self) -> Counter[str]:
@@ -146,14 +151,12 @@ async def serving(folder: Path, **more: str) -> AsyncGenerator[Served]:
         await asyncio.to_thread(manager.__exit__, None, None, None)
 
 
-async def soon(condition: object) -> None:
+async def soon(condition: Callable[[], bool]) -> None:
     await asyncio.to_thread(eventually, condition, 120.0)
 
 
 def word(server: Served, path: str) -> None:
     """An operator's word on the target."""
-    import http.client
-
     connection = http.client.HTTPConnection(server.admin.removeprefix("http://"), timeout=60)
     said = json.dumps({"target": "one/gpt-4o", "reason": "because"})
     connection.request("POST", path, said, {"content-type": "application/json"})
@@ -165,8 +168,6 @@ def word(server: Served, path: str) -> None:
 
 
 def total(server: Served, name: str) -> float:
-    from tests.hostile.processes import ask
-
     lines = ask(server.admin, "/metrics").body.decode().splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.startswith(f"freehold_{name}"))
 
@@ -200,6 +201,8 @@ async def test_a_worker_that_is_killed_takes_only_its_own_streams(tmp_path: Path
                 async with asyncio.timeout(60):
                     ends = (reader.readuntil(b"\r\n0\r\n\r\n") for reader in readers)
                     rests = await asyncio.gather(*ends, return_exceptions=True)
+                for client in clients:
+                    client.close()
                 whole = [rest for rest in rests if isinstance(rest, bytes)]
                 assert all(b"[DONE]" in rest for rest in whole)
                 assert 0 < len(whole) < 16, "its own streams break, the others do not"
@@ -249,7 +252,8 @@ async def test_a_reload_under_load_fails_nobody(tmp_path: Path) -> None:
         key, _ = await asyncio.to_thread(new_key, tmp_path)
         async with serving(tmp_path) as server:
             workers = server.workers()
-            stream = await Client(server, key).ask(stream=True)
+            client = Client(server, key)
+            stream = await client.ask(stream=True)
             await stream.readuntil(b"first")
             load = Load(server, key)
             await load.more()
@@ -283,6 +287,7 @@ async def test_a_reload_under_load_fails_nobody(tmp_path: Path) -> None:
             go_on.set()
             async with asyncio.timeout(60):
                 assert b"[DONE]" in await stream.readuntil(b"0\r\n\r\n"), "no stream is dropped"
+            client.close()
             assert "Traceback" not in server.log()
 
 
