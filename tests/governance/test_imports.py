@@ -7,7 +7,13 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "module", ["freehold.governance.authentication", "freehold.governance.seal", "freehold.signing.sigv4"]
+    "module",
+    [
+        "freehold.governance.authentication",
+        "freehold.governance.seal",
+        "freehold.server.process",
+        "freehold.signing.sigv4",
+    ],
 )
 def test_what_workers_need_loads_no_store(module: str) -> None:
     script = f"import sys, {module}; print(*sys.modules)"
@@ -23,5 +29,10 @@ def test_what_workers_need_loads_no_store(module: str) -> None:
         "typer",
         "rich",
         "botocore",
+        "genai_prices",
+        "httpx",
+        "pydantic",
+        "freehold.app",
+        "freehold.cli",
         "freehold.store.database",
     }

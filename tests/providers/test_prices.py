@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import genai_prices
 import pytest
+from genai_prices import data_snapshot
 
 from freehold.ir import Usage
 from freehold.providers import price_book
@@ -131,3 +132,18 @@ def test_what_nobody_bills_by_token_has_no_price() -> None:
     assert price_book.row("ollama", "qwen3") is None
     assert price_book.row("openai", "no-such-model") is None
     assert price_book.row("nobody", "gpt-4o") is None
+
+
+def test_what_workers_get_says_the_same_as_the_list() -> None:
+    """Ids are matched without the list's own code, by expressions made of its clauses."""
+    snapshot = data_snapshot.get_snapshot()
+    ids = {model.id for provider in snapshot.providers for model in provider.models}
+    ids |= {"gpt-5.2-20251211", "GPT-4o", "us.anthropic.claude-3-5-haiku-20241022-v1:0", "nothing-20259999", ""}
+    for name, file in providers().items():
+        if any(line.provider == name for line in price_book.table().rows):
+            continue  # ours come first
+        listed = [each for each in snapshot.providers if each.id in file.prices]
+        for model in sorted(ids)[::7]:
+            found = [each.find_model(model, all_providers=snapshot.providers) for each in listed]
+            wanted = next((price_book._row(each) for each in found if each is not None), None)
+            assert price_book.row(name, model) == wanted, (name, model)

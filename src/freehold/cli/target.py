@@ -38,7 +38,7 @@ def disable(
     admin: AdminOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take a target out, from the next request until `enable` or the server's end; what it is answering goes on."""
+    """Take a target out, from the next request to any worker until `enable`; what it is answering goes on."""
     _print(_ask(config, admin, "POST", "/targets/disable", _word(target, reason)), as_json=as_json)
 
 

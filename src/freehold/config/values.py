@@ -228,7 +228,8 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(
             ge=4096,
-            description="Size of all files together at which the spool counts as full. 4 GiB: some millions of rows.",
+            description="Size of all files together, of all workers, at which the spool counts as full. 4 GiB: some "
+            "millions of rows.",
             extra=_BYTES,
         ),
     ] = 4096 * MIB

@@ -45,6 +45,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         says="Connections refused because there were too many and none was idle.",
     ),
     Entry(name="handshakes_failed_total", kind="counter", says="TLS handshakes with clients that failed."),
+    Entry(name="workers", kind="gauge", says="Workers that serve now."),
     Entry(name="open_exchanges", kind="gauge", says="Exchanges in flight now."),
     Entry(name="open_connections", kind="gauge", says="Connections of clients that are open now."),
     Entry(
@@ -58,12 +59,18 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(name="targets_disabled", kind="gauge", says="Targets that an operator has disabled."),
     Entry(name="domains_broken", kind="gauge", says="Failure domains whose breaker is open."),
     Entry(name="snapshot", kind="gauge", says="Number of the configuration in use; it grows with each reload."),
+    Entry(
+        name="reload_refused",
+        kind="gauge",
+        says="1 while the configuration on disk could not be taken into use; `/readyz` says why.",
+    ),
 )
 
 _HEAD: Final = """# Metrics
 
 `GET /metrics` on the control plane answers in the Prometheus text format, version 0.0.4. All names begin with
-`freehold_`. Counters begin at zero when the process starts.
+`freehold_`. All workers are in one figure. Counters begin at zero when the server starts and never go back: what
+a worker counted stays when it dies, but for the last quarter of a second.
 """
 
 
