@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from freehold.exchange.record import ExchangeRecord, Spool, read_records
+from freehold.exchange import record as record_module
+from freehold.exchange.record import ExchangeRecord, Spool, read_records, take_over
 
 
 def row(number: int) -> ExchangeRecord:
@@ -96,4 +97,61 @@ def test_a_disk_that_takes_half_a_row_leaves_no_half_row(tmp_path: Path, monkeyp
     monkeypatch.setattr(os, "write", real)
     assert spool.probe()
     assert ids(tmp_path) == ["fx1", "fx2"]
+    spool.close()
+
+
+def test_each_worker_has_a_file_and_its_successor_goes_on_with_it(tmp_path: Path) -> None:
+    first, second = Spool(tmp_path, slot=0), Spool(tmp_path, slot=1)
+    first.write(row(1))
+    second.write(row(2))
+    # It is gone without a word, as after `kill -9`.
+    successor = Spool(tmp_path, slot=1)
+    successor.write(row(3))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["exchanges.2.jsonl", "exchanges.jsonl"]
+    assert sorted(ids(tmp_path)) == ["fx1", "fx2", "fx3"]
+    for spool in (first, second, successor):
+        spool.close()
+
+
+def test_the_limit_is_for_all_workers_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record_module, "_LOOK_AGAIN", 0.0)
+    first, second = Spool(tmp_path, slot=0, max_bytes=700), Spool(tmp_path, slot=1, max_bytes=700)
+    for number in range(6):
+        first.write(row(number))
+    assert first.failed is None
+    second.write(row(6))
+    second.sync()
+    for number in range(7, 12):
+        second.write(row(number))
+    assert second.failed is not None
+    assert "max_size" in second.failed
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 700
+    first.close()
+    second.close()
+
+
+def test_files_of_workers_that_there_are_no_more_are_finished(tmp_path: Path) -> None:
+    spools = [Spool(tmp_path, slot=slot) for slot in range(4)]
+    for slot, spool in enumerate(spools):
+        spool.write(row(slot))
+    take_over(tmp_path, 2)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names[0].startswith("exchanges.2.jsonl")
+    assert [name.partition("-")[0] for name in names if "-" in name] == ["exchanges.3", "exchanges.4"]
+    spools[3].write(row(9))  # one that still drains loses nothing
+    assert sorted(ids(tmp_path)) == ["fx0", "fx1", "fx2", "fx3", "fx9"]
+    for spool in spools:
+        spool.close()
+
+
+def test_a_file_that_is_finished_while_it_is_read_is_read_once(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, rotate_bytes=200)
+    spool.write(row(1))
+    reading = read_records(tmp_path)
+    seen = [next(reading).id]
+    for number in range(2, 9):
+        spool.write(row(number))
+    seen += [record.id for record in reading]
+    assert len(seen) == len(set(seen))
+    assert set(ids(tmp_path)) == {f"fx{number}" for number in range(1, 9)}
     spool.close()

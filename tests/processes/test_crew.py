@@ -45,16 +45,16 @@ def settings(folder: Path, number: int = 1, more: str = "") -> Settings:
 @asynccontextmanager
 async def two(folder: Path) -> AsyncGenerator[tuple[Crew, Worker, Worker]]:
     """A crew whose workers are in this process, each with what a process has."""
-    workers = [Worker([], {}), Worker([], {})]
+    first, second = Worker([], {}), Worker([], {})
 
     async def hire(slot: int) -> Hand:
-        return InProcess(workers[slot])
+        return InProcess(second if slot else first)
 
     crew = Crew(count=2, hire=hire, secret=SECRET, settings=settings(folder), keys=encode_keys(KeyTable()))
     await crew.start()
     await crew.listen(0)
     try:
-        yield crew, *workers
+        yield crew, first, second
     finally:
         await crew.close()
 

@@ -142,8 +142,8 @@ class Load:
 
 
 @contextlib.asynccontextmanager
-async def serving(folder: Path, **more: str) -> AsyncGenerator[Served]:
-    manager = served(folder, workers=2, **more)
+async def serving(folder: Path, *, notify: str = "") -> AsyncGenerator[Served]:
+    manager = served(folder, workers=2, NOTIFY_SOCKET=notify)
     server = await asyncio.to_thread(manager.__enter__)
     try:
         yield server
@@ -181,7 +181,7 @@ async def test_a_worker_that_is_killed_takes_only_its_own_streams(tmp_path: Path
         listener.bind(str(tmp_path / "notify"))
         listener.settimeout(60)
         with listener:
-            async with serving(tmp_path, NOTIFY_SOCKET=str(tmp_path / "notify")) as server:
+            async with serving(tmp_path, notify=str(tmp_path / "notify")) as server:
                 assert (await asyncio.to_thread(listener.recv, 100)) == b"READY=1"
                 first, second = server.workers()
                 assert await each_new(server, key) == {200: 24}

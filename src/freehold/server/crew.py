@@ -193,11 +193,13 @@ class Crew:
         try:
             while not ended.done():
                 await asyncio.wait({ended}, timeout=TICK)
-                try:
-                    async with asyncio.timeout(SILENT):
-                        await self._ask_report(slot, hand)
-                except TimeoutError:
-                    log.error("worker %d has not answered for %g s and is ended", slot + 1, SILENT)  # noqa: TRY400
+                asking = asyncio.ensure_future(self._ask_report(slot, hand))
+                await asyncio.wait({asking, ended}, timeout=SILENT, return_when=asyncio.FIRST_COMPLETED)
+                if not asking.done():
+                    # Were it this process that stood still, all answers are there and only have to be read.
+                    await asyncio.wait({asking}, timeout=PATIENCE)
+                if not asking.done():
+                    log.error("worker %d has not answered for %g s and is ended", slot + 1, SILENT)
                     await hand.close()
         finally:
             ended.cancel()
@@ -229,7 +231,13 @@ class Crew:
                     return reply.reason if self.count == 1 else f"worker {slot + 1}: {reply.reason}"
             # From here on a worker that ends is replaced by one that begins with the new snapshot.
             self.settings = settings
-            await self._tell_all(Take(number=settings.number), list(hands.values()))
+            for hand, reply in zip(
+                hands.values(),
+                await self._tell_all(Take(number=settings.number), list(hands.values())),
+                strict=True,
+            ):
+                if isinstance(reply, Refused):  # a bug, or it has ended: its successor serves by the new one
+                    await hand.close()
             return None
 
     async def take_keys(self, table: bytes) -> None:
