@@ -208,7 +208,7 @@ class Service:
     ) -> None:
         if self._admin is not None:
             await self._admin.stop(0.0)
-        self._stop_listening()
+        self.stop_listening()
         await self._stack.aclose()
 
     # --- The worker in this process, where there is no other -------------------------------------------------------
@@ -397,7 +397,8 @@ class Service:
         self._admin = Front(handler=control.handle, limits=HttpLimits(streams=64))
         await self._admin.start(admin)
 
-    def _stop_listening(self) -> None:
+    def stop_listening(self) -> None:
+        """New connections are refused from now on, unless workers still hold the address."""
         for listener in self._listeners:
             listener.close()
 
@@ -487,7 +488,7 @@ class Service:
                 draining.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await draining
-                self._stop_listening()
+                self.stop_listening()
                 await self.crew.drain(0.0)
         finally:
             watching.cancel()
@@ -498,7 +499,7 @@ class Service:
     async def _drain(self) -> None:
         limits = self.config.limits
         await asyncio.sleep(limits.drain_delay)
-        self._stop_listening()
+        self.stop_listening()
         await self.crew.drain(limits.drain_timeout)
         if self._admin is not None:
             await self._admin.stop(CONTROL_GRACE)

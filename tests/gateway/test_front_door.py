@@ -304,7 +304,8 @@ def test_shutdown_lets_a_stream_finish(tmp_path: Path) -> None:
         assert b"first" in response.readline()
 
         async def stop() -> None:
-            await gateway.service.front.stop(5.0)
+            gateway.service.stop_listening()
+            await gateway.service.crew.drain(5.0)
 
         stopping = threading.Thread(target=gateway.run, args=(stop(),))
         stopping.start()
