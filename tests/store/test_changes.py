@@ -81,6 +81,14 @@ async def test_a_change_is_settled_when_every_watcher_asked_for_the_next(databas
     assert await known_watchers(database) == set()
 
 
+async def test_a_watcher_is_waited_for_from_its_first_copy_on(database: Database) -> None:
+    """A server that has read the keys and not yet said so would take no notice of a revoked one."""
+    async with contextlib.aclosing(watching(database)) as news:
+        assert await anext(news) == Changed(version=0, value=0)
+        assert await known_watchers(database) == {("server-1", -1)}
+        assert not await settle(database, "keys", await change(database), patience=0)
+
+
 async def test_without_servers_a_change_is_settled_at_once(database: Database) -> None:
     assert await settle(database, "keys", await change(database), patience=0)
 

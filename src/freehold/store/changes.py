@@ -31,6 +31,7 @@ PATIENCE: Final = 5.0
 _FAREWELL: Final = 1.0  # seconds that a watcher which ends gives the database to forget it
 _DEAD: Final = 3 * BEAT
 _SETTLE_LOOK: Final = 0.02
+_NOTHING: Final = -1  # the version of whoever has seen none
 
 Value = TypeVar("Value")
 Sleep = Callable[[float], Awaitable[None]]
@@ -83,10 +84,11 @@ async def watch(
 
     The watcher is forgotten when the generator is closed.
     """
-    seen = -1
+    seen = _NOTHING
     reachable = True
-    since_beat = 0.0
     try:
+        # Known before it reads: whoever changes something from now on waits for it, and it sees all that was before.
+        since_beat = 0.0 if await _try_acknowledge(database, watcher, topic, seen) else BEAT
         while True:
             news: News[Value] | None = None
             try:
