@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -14,7 +16,7 @@ from freehold.routing.health import FAULTS_TO_OPEN
 from tests.gateway.conftest import Post, chat
 from tests.gateway.test_failover import error, words
 from tests.upstreams.gateway import Gateway
-from tests.upstreams.server import Asked, Reply
+from tests.upstreams.server import SILENT, Asked, Reply
 
 FIRST = "openai-chat/gpt-4o"
 SECOND = "anthropic-messages/claude-sonnet-4-5"
@@ -137,6 +139,39 @@ def test_the_control_plane_takes_a_word_in_json_only(gateway: Gateway) -> None:
         connection.request("POST", "/targets/disable", body, headers)
         assert connection.getresponse().status == status
         connection.close()
+
+
+def test_a_target_is_disabled_without_a_reason_too(post: Post, gateway: Gateway) -> None:
+    host, port = gateway.service.admin_address
+    connection = http.client.HTTPConnection(host, port, timeout=20)
+    word = json.dumps({"target": FIRST, "reason": " "})
+    connection.request("POST", "/targets/disable", word, {"content-type": "application/json"})
+    assert connection.getresponse().status == 200
+    connection.close()
+    assert post(chat("both")).headers["freehold-target"] == SECOND
+
+
+def test_a_probe_whose_client_leaves_keeps_nobody_out(post: Post, gateway: Gateway) -> None:
+    health = gateway.service.road.health
+    emulator = gateway.emulators["anthropic-messages"]
+    emulator.instead = lambda _: error(500)
+    for _ in range(FAULTS_TO_OPEN):
+        post(chat("anthropic-messages"))
+    known = health._targets[SECOND].breaker
+    known.until = 0.001  # its time is up
+    emulator.instead = lambda _: SILENT
+    connection = http.client.HTTPConnection(gateway.host, gateway.port, timeout=20)
+    connection.request("POST", "/v1/chat/completions", chat("anthropic-messages"), {"content-type": "application/json"})
+    settled(lambda: len(emulator.asked) == FAULTS_TO_OPEN + 1)
+    assert known._probing > 0
+    connection.close()
+    settled(lambda: known._probing == 0)
+
+
+def settled(holds: Callable[[], bool]) -> None:
+    """Wait until something holds; pytest's own limit ends what never does."""
+    while not holds():
+        time.sleep(0.01)
 
 
 def run_command(*words: str) -> int:

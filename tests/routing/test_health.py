@@ -147,3 +147,48 @@ def test_a_callers_mistake_is_an_answer_for_the_domain_too() -> None:
     assert broken(health, LLAMA, OPEN_FIRST) == "account:aws", "the probe is under way"
     health.failed(NOVA, "invalid_request", OPEN_FIRST)
     assert not broken(health, LLAMA, OPEN_FIRST), "whoever says that the caller is wrong took the credential"
+
+
+def test_a_probe_whose_client_leaves_makes_room_for_the_next() -> None:
+    health = Health()
+    for each in (CLAUDE, NOVA):
+        fail(health, each, 0.0)
+    assert health.asked(LLAMA, OPEN_FIRST)
+    assert broken(health, LLAMA, OPEN_FIRST) == "account:aws"
+    health.left(LLAMA)
+    assert not broken(health, LLAMA, OPEN_FIRST)
+    assert health.asked(CLAUDE, OPEN_FIRST)
+    health.left(CLAUDE)
+    assert not broken(health, CLAUDE, OPEN_FIRST)
+    assert not health.asked(Candidate(name="one/other"), OPEN_FIRST)
+
+
+def test_a_probe_that_is_told_to_come_later_is_over() -> None:
+    health = Health()
+    fail(health, CLAUDE, 0.0)
+    health.asked(CLAUDE, OPEN_FIRST)
+    health.failed(CLAUDE, "rate_limit", OPEN_FIRST, after=1.0)
+    assert not broken(health, CLAUDE, OPEN_FIRST + 1.0)
+
+
+@pytest.mark.parametrize(("kind", "shut"), [("timeout", True), ("not_found", False), ("rate_limit", False)])
+def test_a_domains_probe_decides_whatever_is_said_of_its_target(kind: ErrorKind, *, shut: bool) -> None:
+    """LLAMA's own breaker is closed; what its answer says of the domain must count all the same."""
+    health = Health()
+    for each in (CLAUDE, NOVA):
+        fail(health, each, 0.0)
+    health.asked(LLAMA, OPEN_FIRST)
+    health.failed(LLAMA, kind, OPEN_FIRST)
+    assert bool(broken(health, LLAMA, OPEN_FIRST + 1)) is shut
+    assert bool(broken(health, LLAMA, 2 * OPEN_FIRST + 1)) is shut, "a failed probe doubles the time"
+    assert not broken(health, LLAMA, 3 * OPEN_FIRST)
+
+
+def test_a_refused_credential_speaks_for_the_provider_that_refuses_it() -> None:
+    health = Health()
+    for each in (CLAUDE, NOVA):
+        fail(health, each, 0.0)
+    assert broken(health, FAR, 0.0) == "provider:bedrock"
+    health.failed(FAR, "authentication", OPEN_FIRST)
+    assert not broken(health, FAR, OPEN_FIRST)
+    assert broken(health, LLAMA, OPEN_FIRST - 1) == "account:aws"

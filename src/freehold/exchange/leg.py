@@ -199,6 +199,7 @@ class Leg:
 
     __slots__ = (
         "_granted",
+        "_probing",
         "_settled",
         "answer",
         "attempt",
@@ -223,12 +224,13 @@ class Leg:
         self.first_token: float | None = None
         """Seconds to the first event that says something; None for whole answers."""
         self._granted = Grant()
+        self._probing = False
         self._settled = False
 
     async def open(self) -> Opened:
         """Send, and wait until there is an answer. Raises UpstreamError; who is cancelled meanwhile is cut."""
         try:
-            self.journey.road.health.asked(self.candidate, self.began)
+            self._probing = self.journey.road.health.asked(self.candidate, self.began)
             answer = self.answer = await self._send()
             self.attempt.status = answer.status
             self.attempt.first_byte_ms = self._milliseconds()
@@ -342,6 +344,8 @@ class Leg:
             seconds = self.journey.now() - self.began - (self.first_token or 0.0)
             speed = written / seconds if written and seconds > SHORTEST_MEASURED else None
             health.answered(self.candidate, first_token=self.first_token, speed=speed)
+        elif self._probing:
+            health.left(self.candidate)
 
     async def fail(self, error: UpstreamError) -> None:
         """It gave no answer that can be used: cut it, and hold it against the target."""
@@ -357,8 +361,11 @@ class Leg:
         """Nobody waits for it any more: cut it, so that the provider stops working; no fault of the target's."""
         if self.answer is not None:
             await self.answer.abort()
-        if not self._settled:
-            self._note()
+        if self._settled:
+            return
+        self._note()
+        if self._probing:
+            self.journey.road.health.left(self.candidate)
 
     def release(self) -> None:
         """Its answer was read to the end; the connection may serve others."""

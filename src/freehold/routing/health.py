@@ -81,10 +81,16 @@ class Breaker:
         """Whether a request has to stay away."""
         return self.until > 0.0 and (now < self.until or now < self._probing)
 
-    def probe(self, now: float) -> None:
-        """A request is sent: once an open breaker's time is up, it is the one probe."""
+    def probe(self, now: float) -> bool:
+        """A request is sent: once an open breaker's time is up, it is the one probe. Whether it is."""
         if 0.0 < self.until <= now:
             self._probing = now + PROBE_LOST
+            return True
+        return False
+
+    def release(self) -> None:
+        """The probe ended without an answer to its question: the next request is one."""
+        self._probing = 0.0
 
     def fail(self, now: float, *, limit: int = FAULTS_TO_OPEN) -> None:
         """A fault; opens at the limit, and again at once when it was the probe's."""
@@ -194,15 +200,25 @@ class Health:
             known.seen = standing
         return standing
 
-    def asked(self, candidate: Candidate, now: float) -> None:
-        """A request goes to a target: where a breaker is open, it is its probe."""
+    def asked(self, candidate: Candidate, now: float) -> bool:
+        """A request goes to a target: where a breaker is open, it is its probe. Whether it is any breaker's."""
         known = self._targets.get(candidate.name)
-        if known is not None:
-            known.breaker.probe(now)
+        probing = known is not None and known.breaker.probe(now)
         for domain in candidate.domains if self._domains else ():
             breaker = self._domains.get(domain)
             if breaker is not None:
-                breaker.probe(now)
+                probing = breaker.probe(now) or probing
+        return probing
+
+    def left(self, candidate: Candidate) -> None:
+        """A probe came to nothing, because its client left: callers who leave must not keep a target shut."""
+        known = self._targets.get(candidate.name)
+        if known is not None:
+            known.breaker.release()
+        for domain in candidate.domains:
+            breaker = self._domains.get(domain)
+            if breaker is not None:
+                breaker.release()
 
     def answered(self, candidate: Candidate, *, first_token: float | None, speed: float | None) -> None:
         """A target answered: seconds to its first token and tokens a second after that, where they are known."""
@@ -235,19 +251,25 @@ class Health:
         known.errors += SMOOTHING * (1.0 - known.errors)
         if after is not None:
             known.cooling = now + min(after, LONGEST_COOLING)
-            if kind == "rate_limit":
-                return  # it said when to come back, which is better than a guess
-        known.breaker.fail(now)
-        if whose == "account":
-            self._domain(_account(candidate)).fail(now)
-        elif whose == "target" and known.breaker.until:
-            for domain in candidate.domains:
-                self._spread(domain, candidate, now)
+        if after is not None and kind == "rate_limit":
+            known.breaker.release()  # it said when to come back, which is better than a guess
+        else:
+            known.breaker.fail(now)
+        for domain in candidate.domains if self._domains or known.breaker.until or whose == "account" else ():
+            if whose == "target":
+                self._spread(domain, candidate, now, down=known.breaker.until > 0.0)
+            elif whose == "account" and domain == _account(candidate):
+                self._domain(domain).fail(now)
+            else:
+                self._domains.pop(domain, None)  # it answered, if only to say what else is wrong
 
-    def _spread(self, domain: str, candidate: Candidate, now: float) -> None:
-        """Open a domain's breaker once enough of its targets are down."""
-        breaker = self._domain(domain)
-        breaker.down.add(candidate.name)
+    def _spread(self, domain: str, candidate: Candidate, now: float, *, down: bool) -> None:
+        """Open a domain's breaker once enough of its targets are down, and again when its probe failed."""
+        breaker = self._domain(domain) if down else self._domains.get(domain)
+        if breaker is None:
+            return
+        if down:
+            breaker.down.add(candidate.name)
         if breaker.until or len(breaker.down) >= TARGETS_TO_OPEN:
             breaker.fail(now, limit=1)
 

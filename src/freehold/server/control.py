@@ -21,13 +21,14 @@ TEXT = [("content-type", "text/plain; version=0.0.4; charset=utf-8")]
 
 
 _LONGEST_WORD = 4096
+_NO_REASON = "an operator's word"
 
 
 class _Word(msgspec.Struct, forbid_unknown_fields=True):
     """What an operator says of a target."""
 
     target: str
-    reason: str = "disabled by an operator"
+    reason: str = ""
 
 
 class TargetControl(Protocol):
@@ -122,7 +123,7 @@ class Control:
             return
         try:
             said = msgspec.json.decode(await incoming.body(_LONGEST_WORD), type=_Word)
-            await act(said.target, said.reason)
+            await act(said.target, said.reason.strip() or _NO_REASON)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             outgoing.respond(400, JSON, _error(f"the body has to be an object with `target`: {error}"))
         except CallerError as error:
