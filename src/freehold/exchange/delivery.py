@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from freehold.errors import UpstreamError
 from freehold.exchange.failures import FREEHOLD
 from freehold.exchange.headers import answer_headers, dollars, passed_on
 from freehold.exchange.heartbeat import Heartbeat
-from freehold.exchange.leg import Stream, content_type
+from freehold.exchange.leg import Stream, content_type, hides_usage, only_usage
 from freehold.exchange.proofs import SealedStream, seal_response
 from freehold.exchange.record import MAX_NOTED, Outcome
 from freehold.ir import ErrorEnd, Event, Response, ResponseStart
 from freehold.ir.fold import unfold
-from freehold.protocols.codec import CONTENT_TYPE_OF_FRAMING, Framing, WireResponse
-from freehold.transport.framing import FrameWriter, frame_writer
+from freehold.protocols.codec import CONTENT_TYPE_OF_FRAMING, Frame, Framing, WireResponse
+from freehold.transport.framing import FrameWriter, frame_parser, frame_writer
+from freehold.transport.framing.whole import WholeFrames
 
 if TYPE_CHECKING:
     from freehold.exchange.door import Sink
@@ -183,38 +187,44 @@ class _Passage(Protocol):
 
 
 class _Tunnel:
-    """The provider's own bytes; only a break that they do not tell of themselves has to be put into words."""
+    """The provider's own bytes, frame by whole frame; a break that they do not tell of is put into words."""
 
-    __slots__ = ("_delivery", "_framing", "_last")
+    __slots__ = ("_delivery", "_framing", "_whole")
 
     def __init__(self, delivery: Delivery, framing: Framing) -> None:
         self._delivery = delivery
         self._framing: Framing = framing
-        self._last = b""
+        self._whole = WholeFrames(framing)
 
     def write(self, batches: list[list[Event]], data: bytes) -> bytes:
-        if data:
-            self._last = data
-        if self._delivery.leg.watch.failure is None:
-            return data
-        broken = [event for events in batches for event in events if isinstance(event, ErrorEnd)]
-        if not broken:
-            return data
-        # A frame that was cut short is ended, so that it does not swallow the next.
-        cut = self._framing == "sse" and bool(self._last) and not self._last.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
-        end = data + b"\n\n" if cut else data
-        failure = broken[-1].failure
+        whole = self._whole
+        failure = self._delivery.leg.watch.failure
+        if failure is None:
+            return whole.feed(data)
+        if not any(isinstance(event, ErrorEnd) for events in batches for event in events):
+            return whole.feed(data)  # held since before it broke
         garbled = failure.extra is None and (failure.code or "").startswith("upstream_")
-        noticed = garbled or failure.origin == FREEHOLD
-        if not noticed and (data or cut):
-            return end
+        if data and not garbled and failure.origin != FREEHOLD:
+            return whole.held + data
         journey = self._delivery.journey
         encoder = journey.arrival.codec.encoder(journey.stamp, journey.decoded())
         writer = frame_writer(self._framing)
-        return end + b"".join(writer.write(frame) for frame in encoder.feed([ErrorEnd(failure=failure)]))
+        frames = [*self._before_the_break(batches, whole.held + data), *encoder.feed([ErrorEnd(failure=failure)])]
+        return b"".join(writer.write(frame) for frame in frames)
+
+    def _before_the_break(self, batches: list[list[Event]], data: bytes) -> list[Frame]:
+        """The frames that still made sense; one that does not would break the client's parser before it hears why."""
+        parser = frame_parser(self._framing)
+        frames = parser.feed(data)
+        with contextlib.suppress(UpstreamError):
+            frames += parser.close()
+        if hides_usage(self._delivery.journey, self._delivery.prepared):
+            batches = [events for events in batches if not only_usage(events)]
+        sound = itertools.takewhile(lambda events: not any(isinstance(event, ErrorEnd) for event in events), batches)
+        return [frame for frame, _ in zip(frames, sound, strict=False)]
 
     def close(self) -> bytes:
-        return b""
+        return self._whole.held if self._delivery.leg.watch.failure is None else b""
 
     def losses(self) -> tuple[Loss, ...]:
         return ()

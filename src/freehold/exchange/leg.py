@@ -103,7 +103,7 @@ class Stream:
         self.framing: Framing = framing
         self._parser: FrameParser = frame_parser(framing)
         self._decoder: StreamDecoder = prepared.target.codec.decoder(journey.asked(prepared))
-        self._hides = _hides_usage(journey, prepared)
+        self._hides = hides_usage(journey, prepared)
         self._left = journey.snapshot.max_answer
         self._held: list[Arrived] = []
         self._begun = False
@@ -170,8 +170,8 @@ class Stream:
             return batches, data
         if self._leg.prepared.lane == "tunnel":
             kept = zip(frames, batches, strict=True)
-            return batches, b"".join(write_sse(frame) for frame, events in kept if not _only_usage(events))
-        return [events for events in batches if not _only_usage(events)], data
+            return batches, b"".join(write_sse(frame) for frame, events in kept if not only_usage(events))
+        return [events for events in batches if not only_usage(events)], data
 
     def _broken(self, error: UpstreamError) -> Arrived:
         broken: list[Event] = [ErrorEnd(failure=failure_of(error))]
@@ -299,7 +299,7 @@ class Leg:
         framing = _FRAMINGS.get(kind)
         if framing is None and self.prepared.wire.stream and not kind.endswith("json"):
             # Some servers stream under no or a wrong type; what was asked for is then the better guess.
-            return "sse"
+            return self.prepared.target.codec.manners.framing
         return framing
 
     async def _whole(self, answer: Answer) -> WireResponse | Result:
@@ -411,7 +411,7 @@ def _request_id(answer: Answer, wanted: Sequence[str]) -> str | None:
     return None
 
 
-def _hides_usage(journey: Journey, prepared: Prepared) -> bool:
+def hides_usage(journey: Journey, prepared: Prepared) -> bool:
     """Whether the road asked for usage that this client did not; encoders of other protocols know by themselves."""
     client, spoken = journey.arrival.codec.manners, prepared.target.codec.manners
     return client.usage_on_demand and spoken.usage_on_demand and not journey.seen.usage
@@ -421,7 +421,7 @@ def _endless() -> UpstreamError:
     return UpstreamError("the provider's stream does not end", code="upstream_answer_too_large", kind="bad_gateway")
 
 
-def _only_usage(events: list[Event]) -> bool:
+def only_usage(events: list[Event]) -> bool:
     """Whether a frame held nothing but the figures that the road asked for."""
     return bool(events) and all(isinstance(event, UsageDelta) for event in events)
 

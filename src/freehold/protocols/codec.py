@@ -154,6 +154,8 @@ class Manners(msgspec.Struct, frozen=True, kw_only=True):
     """Whether one path carries several families of bodies, so that what an answer is follows from what was asked."""
     bytes_in_base64: bool = False
     """Whether proofs of reasoning stand in slots for bytes, where a seal is encoded once more."""
+    framing: Framing = "sse"
+    """How a provider's stream travels where its answer does not say."""
     raises_in_band: bool = True
     """Whether clients raise an error that stands in a stream; else only the end of the connection tells them."""
 

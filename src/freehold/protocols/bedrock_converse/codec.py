@@ -65,7 +65,7 @@ class BedrockConverse:
 
     name = NAME
     language = LANGUAGE
-    manners = Manners(request_id="x-amzn-requestid", bytes_in_base64=True)
+    manners = Manners(request_id="x-amzn-requestid", bytes_in_base64=True, framing="event-stream")
 
     # --- Requests
 

@@ -74,6 +74,7 @@ class BedrockInvoke:
     """The protocol's name; what rides along has an origin of its own for each family."""
     manners = Manners(
         request_id="x-amzn-requestid",
+        framing="event-stream",
         passed_headers=frozenset(
             {
                 "x-amzn-bedrock-guardrailidentifier",
