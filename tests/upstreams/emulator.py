@@ -88,23 +88,23 @@ class Emulator:
             case Fault(after_pieces=count):
                 if not streamed:
                     return vendor.refuse(turn)
-                begun = vendor.pieces(asked, self._text())[: self._lead(asked) + count if count else 0]
+                begun = vendor.pieces(asked, self.text())[: self.lead(asked) + count if count else 0]
                 return Reply(headers=vendor.stream_headers, pieces=[*begun, vendor.broken_off(asked, turn)])
             case Break(ending=ending):
                 if not streamed:
                     return Reply(pieces=[b'{"id": "cut'], ending="close" if ending == "end" else ending)
-                begun = vendor.pieces(asked, self._text())[: self._lead(asked) + 2]
+                begun = vendor.pieces(asked, self.text())[: self.lead(asked) + 2]
                 return Reply(headers=vendor.stream_headers, pieces=begun, ending=ending)
 
-    def _text(self) -> Said:
+    def text(self) -> Said:
         said = FIRST["text"]
         assert isinstance(said, Said)
         return said
 
-    def _lead(self, asked: Asked) -> int:
+    def lead(self, asked: Asked) -> int:
         """How many pieces of a stream come before its first words."""
-        words = self._text().text[0].encode()
-        pieces = self.vendor.pieces(asked, self._text())
+        words = self.text().text[0].encode()
+        pieces = self.vendor.pieces(asked, self.text())
         return next(index for index, piece in enumerate(pieces) if words in _unpacked(piece))
 
 

@@ -28,6 +28,9 @@ T = TypeVar("T")
 
 SERVER_SECRET = "07" * 32
 
+HANGS = 50.0
+"""Seconds after which what is still not done never will be; a start takes many of them on a machine that is busy."""
+
 
 class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     """One way to reach an emulated vendor: the codec it needs, the account's lines, and the target."""
@@ -111,7 +114,7 @@ class Gateway:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run something in the gateway's own loop."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(HANGS)
 
     def start(self) -> None:
         self._thread.start()

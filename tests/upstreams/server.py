@@ -32,7 +32,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """One answer: whole (`body`), or in pieces that leave one by one.
 
     `ending` says what follows the last piece: a proper end, a reset, a close without the terminator, or silence until
-    the other side closes. `pieces` may be endless; it is drawn from only as fast as the other side reads.
+    the other side closes; without pieces all but the first come instead of an answer. `pieces` may be endless; it is
+    drawn from only as fast as the other side reads.
     """
 
     status: int = 200
@@ -44,7 +45,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SILENT = Reply(ending="silence")
-"""No answer at all, not even a head, until the other side gives up (see `Server`)."""
+"""No answer at all, not even a head, until the other side gives up."""
 
 Answer = Callable[[Asked], Reply]
 
@@ -95,9 +96,8 @@ class Server:
 
     async def _reply(self, reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Whether the connection can take another request."""
-        if reply is SILENT:
-            await self._until_gone(reader)
-            return False
+        if reply.pieces is None and reply.ending != "end":
+            return await self._end(reply, reader, writer)
         head = "".join(f"{name}: {value}\r\n" for name, value in reply.headers)
         if reply.pieces is None:
             writer.write(f"HTTP/1.1 {reply.status} X\r\ncontent-length: {len(reply.body)}\r\n{head}\r\n".encode())
@@ -115,6 +115,9 @@ class Server:
         except ConnectionError:
             self.left_early += 1
             return False
+        return await self._end(reply, reader, writer)
+
+    async def _end(self, reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         match reply.ending:
             case "end":
                 writer.write(b"0\r\n\r\n")

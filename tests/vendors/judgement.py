@@ -171,6 +171,9 @@ def stream_problems(codec: str, body: bytes) -> list[Problem]:
 
 def _invoke_stream_problems(body: bytes) -> list[Problem]:
     found = bedrock_types.stream_problems("InvokeModelWithResponseStream", body)
+    last = bedrock_types.messages(body)[-1:]
+    if last and last[0].headers.get(":message-type") != "event":
+        return found  # an exception ends it, wherever the model's own events were
     chunks = [json.loads(chunk) for chunk in _chunks(body)]
     for chunk in chunks:
         chunk.pop("amazon-bedrock-invocationMetrics", None)

@@ -23,7 +23,8 @@ from freehold.ir import Loss
 log = logging.getLogger("freehold.record")
 
 Outcome = Literal["ok", "refused", "failed", "client_gone", "broken"]
-"""`refused`: the caller's fault; `failed`: no target could answer; `broken`: a stream died after it had begun."""
+"""`refused`: the caller's fault, as we or the provider say; `failed`: no target could answer; `broken`: a stream died
+after it had begun."""
 
 UsageSource = Literal["provider", "partial", "estimate"]
 """`provider`: its final figure. `partial`: what it had reported when the stream broke or the client left. `estimate`:

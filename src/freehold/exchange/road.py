@@ -48,7 +48,7 @@ from freehold.ir import Failure, Generate, Language, Loss, Request
 from freehold.protocols.codec import Stamp, Unsupported
 from freehold.protocols.openai_responses import stateless
 from freehold.routing.decision import decide
-from freehold.routing.health import Health
+from freehold.routing.health import Health, blame
 from freehold.telemetry.counters import Counters
 
 if TYPE_CHECKING:
@@ -220,7 +220,8 @@ class Journey:
 
     def _refuse(self, error: FreeholdError) -> None:
         failure = failure_of(error)
-        self.record.outcome = "refused" if isinstance(error, CallerError) else "failed"
+        by_caller = isinstance(error, CallerError) or blame(error.kind) == "caller"
+        self.record.outcome = "refused" if by_caller else "failed"
         self.record.error = error.code[:MAX_NOTED]
         self.record.status = failure.status
         self.respond_failure(failure)

@@ -41,7 +41,7 @@ _KIND_OF_CODE: dict[str, ErrorKind] = {
 }
 """What a code or type means, whatever the status; in lower case."""
 
-_TYPE_OF_KIND: dict[ErrorKind, str] = {
+TYPE_OF_KIND: dict[ErrorKind, str] = {
     "invalid_request": "invalid_request_error",
     "authentication": "authentication_error",
     "billing": "insufficient_quota",
@@ -59,6 +59,7 @@ _TYPE_OF_KIND: dict[ErrorKind, str] = {
     "overloaded": "server_error",
     "content_refused": "invalid_request_error",
 }
+"""The `type` of an error, which the schema requires."""
 
 _NO_RETRY = frozenset({"quota", "billing"})
 """Kinds that SDKs would retry by their status (429), though no waiting helps."""
@@ -213,7 +214,7 @@ def write_failure(failure: Failure, language: Language) -> JsonObject:
     return {
         "error": {
             "message": failure.message,
-            "type": _TYPE_OF_KIND.get(kind, "server_error"),
+            "type": TYPE_OF_KIND.get(kind, "server_error"),
             "param": failure.param,
             "code": failure.code or failure.kind,
         }

@@ -7,10 +7,18 @@ from __future__ import annotations
 
 from typing import cast
 
+import msgspec
+
 from freehold.errors import ErrorKind
 from freehold.ir import Failure, JsonObject
 from freehold.protocols.codec import Stamp, WireResponse
-from freehold.protocols.openai_errors import decode_failure, encode_failure, failure_of_object, write_failure
+from freehold.protocols.openai_errors import (
+    TYPE_OF_KIND,
+    decode_failure,
+    encode_failure,
+    failure_of_object,
+    write_failure,
+)
 from freehold.protocols.openai_responses.language import LANGUAGE, NAME
 
 _STATUS_OF_CODE = {
@@ -57,7 +65,11 @@ def failure_in(body: JsonObject) -> Failure:
             error = {name: body[name] for name in ("message", "code", "param") if name in body}
     words = (error.get("code"), error.get("type"))
     status = next((_STATUS_OF_CODE[word] for word in words if isinstance(word, str) and word in _STATUS_OF_CODE), 500)
-    return failure_of_object({"error": error}, status, LANGUAGE)
+    failure = failure_of_object({"error": error}, status, LANGUAGE)
+    if failure.type is not None:
+        return failure
+    # A stream need not say a type; the answer that it becomes where no stream has begun has to.
+    return msgspec.structs.replace(failure, type=TYPE_OF_KIND[cast("ErrorKind", failure.kind)])
 
 
 def error_event(failure: Failure) -> JsonObject:
