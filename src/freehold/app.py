@@ -67,7 +67,8 @@ LOOK_AT_FILES = 0.5
 """Seconds between two looks at the configuration's files. A change counts when it is the same at two looks: whoever
 writes a file may not be finished."""
 
-_RELOADED = frozenset({"require_keys", "public_hosts", "trusted_proxies", "body", "attempts", "exchange_timeout"}) | {
+_RELOADED = frozenset({"require_keys", "public_hosts", "trusted_proxies", "body", "attempts", "retry_share"}) | {
+    "exchange_timeout",
     "drain_delay",
     "drain_timeout",
     "on_full",

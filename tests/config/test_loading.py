@@ -72,6 +72,7 @@ def good(text: str, **environ: str) -> Config:
 
 
 ANTHROPIC = '[accounts.a]\nprovider = "anthropic"\napi_key = "k"\n'
+MODEL = ANTHROPIC + "[models.m]\ntargets = ['a/c']\n"
 
 
 class TestAGoodFile:
@@ -161,7 +162,7 @@ strategy = "luckiest"
         ),
         (
             "  line 16: models.assistant.strategy: `luckiest` is not known; there are `failover`, `weighted`, "
-            "`cheapest`, `fastest`, `balanced`"
+            "`cheapest`, `fastest`, `balanced`, `hedged`, `cascade`"
         ),
     ]
 
@@ -215,6 +216,22 @@ strategy = "luckiest"
             "models.n",
             "belongs to `models.m` already",
         ),
+        (MODEL + "hedge = { percentile = 1.0 }", "models.m.hedge.percentile", "expected float <= 0.999"),
+        (MODEL + 'hedge = { after = "soon" }', "models.m.hedge.after", "is no number of seconds"),
+        (MODEL + "hedge = { at_most = 1 }", "models.m.hedge.at_most", "expected int >= 2"),
+        (MODEL + "hedge = { extra_cost = 0 }", "models.m.hedge.extra_cost", "expected float > 0"),
+        (MODEL + "check = { matches = '(' }", "models.m.check.matches", "is no regular expression"),
+        (MODEL + "check = { schema = '[]' }", "models.m.check.schema", "write e.g. `file:/etc/freehold/answer.json`"),
+        (MODEL + "check = { schema = 'file:/nowhere.json' }", "models.m.check.schema", "can not read /nowhere.json"),
+        (MODEL + "check = { judge = 'n' }", "models.m.check.judge", "there is no model `n`; there are `m`"),
+        (MODEL + "check = { judge = 'm' }", "models.m.check.judge", "`m` is judged itself"),
+        (
+            MODEL + "check = { judge = 'n2' }\n[models.n]\ntargets = ['a/d']\naliases = ['n2']\n"
+            "strategy = 'cascade'\ncheck = { judge = 'm' }",
+            "models.m.check.judge",
+            "`n2` is judged itself; name a model that is not",
+        ),
+        ("[limits]\nretry_share = 1.5", "limits.retry_share", "expected float <= 1"),
         ('[limits]\nbody = "big"', "limits.body", "is no number of bytes"),
         ("[limits]\nattempts = 1.5", "limits.attempts", "expected int, got float"),
         ('[ledger]\non_full = "panic"', "ledger.on_full", "there are `refuse`, `serve`"),

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from freehold.config import Account, Limits, Model, Server
-from freehold.config.values import Fetch, Ledger, Storage, Timeouts, Weights
+from freehold.config.values import Check, Fetch, Hedge, Ledger, Storage, Timeouts, Weights
 from freehold.errors import STATUS_OF_KIND
 from freehold.exchange.lanes import Strictness
 from freehold.exchange.record import Outcome
@@ -72,9 +72,12 @@ def test_the_anchor_that_an_error_names_exists(code: str) -> None:
     assert code in anchors("errors")
 
 
-@pytest.mark.parametrize("section", [Server, Storage, Limits, Fetch, Ledger, Account, Timeouts, Model, Weights])
+@pytest.mark.parametrize(
+    "section", [Server, Storage, Limits, Fetch, Ledger, Account, Timeouts, Model, Weights, Hedge, Check]
+)
 def test_every_setting_has_its_anchor(section: type[msgspec.Struct]) -> None:
-    settings = {field.name for field in msgspec.structs.fields(section)} - {"name", "timeouts", "weights"}
+    tables = {"name", "timeouts", "weights", "hedge", "check"}
+    settings = {field.name for field in msgspec.structs.fields(section)} - tables
     assert settings <= anchors("configuration")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from freehold.server.worker import ExchangeIds
 from freehold.config import load
 from freehold.exchange.door import Arrival
 from freehold.exchange.media import FetchPolicy
@@ -107,6 +108,7 @@ class Roadside:
             sealer=Sealer(ServerSecret(bytes(32))),
             languages={codec.language.name: codec.language for codec in CODECS.values()},
             clock=Clock(),
+            new_id=ExchangeIds(),
             sleep=self._sleep,
         )
         places = Places(

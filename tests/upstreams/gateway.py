@@ -16,6 +16,8 @@ from freehold.config import load
 from freehold.exchange.record import ExchangeRecord
 from freehold.protocols.registry import CODECS
 from freehold.routing.health import Health
+from freehold.routing.hedges import Purses
+from freehold.routing.retries import Retries
 from tests.upstreams import bedrock
 from tests.upstreams.anthropic_messages import AnthropicMessages
 from tests.upstreams.azure_openai import AzureOpenAI
@@ -193,6 +195,8 @@ class Gateway:
             emulator.problems = []
             emulator.instead = None
         self.service.road.health = Health()
+        self.service.road.retries = Retries()
+        self.service.road.purses = Purses()
 
     def records(self) -> list[ExchangeRecord]:
         """All exchange records so far."""

@@ -10,8 +10,10 @@ from freehold.config.loading import InvalidConfigError, load
 from freehold.config.secret import Secret
 from freehold.config.values import (
     Account,
+    Check,
     Config,
     Fetch,
+    Hedge,
     Ledger,
     Limits,
     Model,
@@ -24,8 +26,10 @@ from freehold.config.values import (
 
 __all__ = [
     "Account",
+    "Check",
     "Config",
     "Fetch",
+    "Hedge",
     "InvalidConfigError",
     "Ledger",
     "Limits",

@@ -20,6 +20,7 @@ from freehold.config.reading import Problem, Problems, Resolver, read_table, sug
 from freehold.config.secret import Secret
 from freehold.config.values import (
     Account,
+    Check,
     Config,
     Fetch,
     Ledger,
@@ -312,8 +313,40 @@ def _models(
             problems.add((*path, "targets"), 'is empty; write e.g. `targets = ["account/model"]`')
         for target in model.targets:
             _check_target(target, (*path, "targets"), accounts, known, problems)
+        _check_check(model.check, (*path, "check"), problems)
         models[name] = msgspec.structs.replace(model, name=name)
+    for name, model in models.items():
+        _check_judge(name, model, models, owners, problems)
     return models
+
+
+def _check_check(check: Check, path: tuple[str, ...], problems: Problems) -> None:
+    if check.matches is not None:
+        try:
+            re.compile(check.matches)
+        except re.error as error:
+            problems.add((*path, "matches"), f"is no regular expression: {error}; literal signs need a backslash")
+    if check.schema is not None:
+        try:
+            msgspec.json.decode(check.schema, type=dict[str, object])
+        except msgspec.DecodeError as error:
+            problems.add((*path, "schema"), f"is no JSON object ({error}); write e.g. `file:/etc/freehold/answer.json`")
+
+
+def _check_judge(
+    name: str, model: Model, models: Mapping[str, Model], owners: Mapping[str, str], problems: Problems
+) -> None:
+    """A judge is a model of this file that nobody else judges: judging would have no end."""
+    judge = model.check.judge
+    if judge is None:
+        return
+    path = ("models", name, "check", "judge")
+    judging = models.get(owners.get(judge, ""))
+    if judging is None:
+        if judge not in owners:
+            problems.add(path, f"there is no model `{judge}`{suggestion(judge, owners)}")
+    elif judging.name == name or (judging.strategy == "cascade" and judging.check.judge is not None):
+        problems.add(path, f"`{judge}` is judged itself; name a model that is not")
 
 
 def _spelled_out(table: object) -> object:

@@ -9,7 +9,20 @@ from typing import Final, Literal, cast, get_args, get_origin
 import msgspec
 
 from freehold.config.secret import Secret
-from freehold.config.values import Account, Fetch, Ledger, Limits, Model, Server, Storage, TargetText, Timeouts, Weights
+from freehold.config.values import (
+    Account,
+    Check,
+    Fetch,
+    Hedge,
+    Ledger,
+    Limits,
+    Model,
+    Server,
+    Storage,
+    TargetText,
+    Timeouts,
+    Weights,
+)
 
 _SECTIONS: Final[tuple[tuple[str, type[msgspec.Struct]], ...]] = (
     ("[server]", Server),
@@ -22,6 +35,8 @@ _SECTIONS: Final[tuple[tuple[str, type[msgspec.Struct]], ...]] = (
     ("[models.NAME]", Model),
     ("[models.NAME] targets", TargetText),
     ("[models.NAME.weights]", Weights),
+    ("[models.NAME.hedge]", Hedge),
+    ("[models.NAME.check]", Check),
 )
 _DERIVED: Final = frozenset({"name"})
 

@@ -14,7 +14,7 @@ MIB: Final = 1024 * 1024
 _BYTES: Final = {"unit": "bytes"}
 _SECONDS: Final = {"unit": "seconds"}
 
-Strategy = Literal["failover", "weighted", "cheapest", "fastest", "balanced"]
+Strategy = Literal["failover", "weighted", "cheapest", "fastest", "balanced", "hedged", "cascade"]
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,6 +152,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             description="Most attempts an exchange makes over all its targets. 4: three clouds and one retry.",
         ),
     ] = 4
+    retry_share: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="Requests that a target gets because another attempt failed or was slow, at most, for each "
+            "first attempt at it or at those it stands in for; above a reserve of 100 that fills by one a second. 0.2: "
+            "one failure in five is covered in full, and an outage of everything adds a fifth to the load.",
+        ),
+    ] = 0.2
     exchange_timeout: Annotated[
         float,
         Meta(
@@ -415,6 +425,95 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
         return (self.cost, self.latency, self.errors)
 
 
+class Hedge(msgspec.Struct, frozen=True, kw_only=True):
+    """When `strategy = "hedged"` asks the next target beside the first, and what that may cost."""
+
+    percentile: Annotated[
+        float,
+        Meta(
+            ge=0.5,
+            le=0.999,
+            description="The next target is asked once the first has been silent for longer than this share of its "
+            "recent answers: until their first token for streams, until they had come for whole answers. 0.95: one "
+            "exchange in twenty is hedged, which is where the slow tail begins.",
+        ),
+    ] = 0.95
+    after: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="The same as a fixed time, as long as fewer than 20 answers were measured. 5 s: most models "
+            "have begun within two.",
+            extra=_SECONDS,
+        ),
+    ] = 5.0
+    at_most: Annotated[
+        int,
+        Meta(ge=2, le=4, description="Requests under way at once, the first included. 2: a third helps little."),
+    ] = 2
+    extra_cost: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1,
+            description="What requests that lost may cost, as a share of what the model's answers cost; without "
+            "prices, their number as a share of the answers'. What a quiet time saves is enough for 20 hedges at most. "
+            "0.05: a hedge in twenty exchanges.",
+        ),
+    ] = 0.05
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer has to be under `strategy = "cascade"`, so that the next target is not asked."""
+
+    finish: Annotated[
+        bool,
+        Meta(
+            description="It ended by itself: not at a limit of length, not refused, filtered or failed. True: then "
+            "something is missing in any case."
+        ),
+    ] = True
+    tools: Annotated[
+        bool,
+        Meta(
+            description="Its calls are of tools that the request offers, with arguments that are JSON and fit their "
+            "`parameters`; and there is one where `tool_choice` demands it. True: clients fail on anything else."
+        ),
+    ] = True
+    format: Annotated[
+        bool,
+        Meta(description="Where the request demands JSON or a schema, it is that. True: clients fail on all else."),
+    ] = True
+    min_characters: Annotated[
+        int, Meta(ge=0, description="Fewest characters of its text. 0: short answers may be right.")
+    ] = 0
+    matches: Annotated[
+        str | None,
+        Meta(
+            description="Regular expression (Python's) that its text holds. It is searched in the worker itself, so "
+            "keep it simple. None: any text."
+        ),
+    ] = None
+    schema: Annotated[
+        str | None,
+        Meta(
+            description="JSON schema that its text fits, as JSON or `file:/path`; see "
+            "[what is judged](../explanation/decision.md#cascade). None: any text."
+        ),
+    ] = None
+    judge: Annotated[
+        str | None,
+        Meta(
+            description="Model, by a name of `[models]`, that is shown the request and the answer and says whether it "
+            "is good enough; asked last, and on a record of its own. None: nobody is asked."
+        ),
+    ] = None
+    criteria: Annotated[
+        str,
+        Meta(description="What the judge is told to look at. Empty: whether it is correct, complete and on the point."),
+    ] = ""
+
+
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """A name that clients ask for, and who answers."""
 
@@ -430,6 +529,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = "failover"
     weights: Weights = Weights()
+    hedge: Hedge = Hedge()
+    check: Check = Check()
     aliases: Annotated[
         tuple[str, ...],
         Meta(

@@ -49,7 +49,8 @@ class Door(Protocol):
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     """A request that was let in: who asks, in which protocol, and what they wish for beyond their protocol's words.
 
-    `id` is the exchange's. `deadline` is on the event loop's clock, in seconds.
+    `id` is the exchange's, `parent` that of another for whose sake it is asked. `deadline` is on the event loop's
+    clock, in seconds.
     """
 
     id: str
@@ -64,4 +65,5 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     region: str | None = None
     strictness: Strictness = "reject-content"
     strategy: str | None = None
+    parent: str | None = None
     tags: dict[str, str] = {}

@@ -12,11 +12,14 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from freehold.errors import UpstreamError
 from freehold.exchange.failures import attempt_failed, failure_of, kind_of, without_credentials
 from freehold.exchange.metering import usage_of
-from freehold.exchange.record import MAX_NOTED, AttemptRecord, Outcome, UsageRecord
+from freehold.exchange.record import MAX_NOTED, AttemptRecord, Outcome, UsageRecord, UsageSource
 from freehold.ir import (
+    ArgumentsDelta,
     Embeddings,
     ErrorEnd,
     Event,
@@ -26,6 +29,7 @@ from freehold.ir import (
     ResponseEnd,
     ResponseStart,
     Result,
+    TextDelta,
     UsageDelta,
 )
 from freehold.ir.fold import fold, merge_usage
@@ -131,6 +135,19 @@ class Stream:
             if _says(arrived, kinds):
                 return True
         return False
+
+    async def whole(self) -> Response:
+        """Read it to its end and still hold all of it. Raises UpstreamError if it breaks off before."""
+        while (arrived := await self._receive()) is not None:
+            self._held.append(arrived)
+        if self._leg.watch.failure is not None:
+            raise attempt_failed(self._leg.watch.failure)
+        return fold(events for batches, _ in self._held for events in batches)
+
+    def seen(self) -> int:
+        """Characters that have arrived and nobody has received."""
+        said = (event for batches, _ in self._held for events in batches for event in events)
+        return sum(len(event.text) for event in said if isinstance(event, TextDelta | ArgumentsDelta))
 
     async def receive(self) -> Arrived | None:
         """The next piece; None at the end. Cancelling it loses nothing. Raises UpstreamError before the first event."""
@@ -343,7 +360,9 @@ class Leg:
             written = 0 if usage is None else usage.output_tokens or 0
             seconds = self.journey.now() - self.began - (self.first_token or 0.0)
             speed = written / seconds if written and seconds > SHORTEST_MEASURED else None
-            health.answered(self.candidate, first_token=self.first_token, speed=speed)
+            counted = self.first_token is not None or self.journey.arrival.operation == "count"
+            whole = None if counted else seconds
+            health.answered(self.candidate, first_token=self.first_token, speed=speed, whole=whole)
         elif self._probing:
             health.left(self.candidate)
 
@@ -367,6 +386,18 @@ class Leg:
         if self._probing:
             self.journey.road.health.left(self.candidate)
 
+    def presume(self, usage: Usage) -> None:
+        """It was cut: note what its provider may have charged, as far as it has not said so itself."""
+        if self.watch.ended:
+            return
+        said = self.watch.usage
+        self.watch.usage = merge_usage(usage, said)
+        if said is not None and said.output_tokens is not None:
+            # What a stream begins with is no count of what came after.
+            most = max(said.output_tokens, usage.output_tokens or 0)
+            self.watch.usage = msgspec.structs.replace(self.watch.usage or usage, output_tokens=most)
+        self._bill("estimate")
+
     def release(self) -> None:
         """Its answer was read to the end; the connection may serve others."""
         if self.answer is not None:
@@ -374,13 +405,16 @@ class Leg:
 
     def _note(self) -> None:
         self._settled = True
-        attempt, usage = self.attempt, self.watch.usage
         # The row is written before the client has its last byte, so the upstream's last byte is noted here.
-        attempt.last_byte_ms = self._milliseconds()
+        self.attempt.last_byte_ms = self._milliseconds()
+        self._bill("provider" if self.watch.ended else "partial")
+
+    def _bill(self, source: UsageSource) -> None:
+        attempt, usage = self.attempt, self.watch.usage
         if usage is None:
             return
         attempt.usage = UsageRecord(
-            source="provider" if self.watch.ended else "partial",
+            source=source,
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             cache_read=usage.cache_read,

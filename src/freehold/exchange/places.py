@@ -7,6 +7,7 @@ from functools import partial
 
 from freehold.config import Account, Config
 from freehold.errors import CallerError, ConfigError
+from freehold.exchange.checks import check_of
 from freehold.exchange.proofs import Maker
 from freehold.exchange.target import Edit, Found, Place, Target
 from freehold.protocols.codec import Codec, Dialect
@@ -69,7 +70,10 @@ class Places:
         places = self._usable(resolution.targets)
         candidates = tuple(place.candidate for place in places)
         found = Found(
+            name=resolution.name,
             places=places,
+            hedge=resolution.hedge,
+            check=check_of(resolution.check),
             rule=Rule(strategy=STRATEGIES[resolution.strategy], weights=resolution.weights),
             candidates=candidates,
             smallest=min((each.context for each in candidates if each.context is not None), default=LARGEST_BODY),

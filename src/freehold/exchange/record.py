@@ -41,6 +41,10 @@ class AttemptRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     lane: str
     status: int | None = None
     error: str | None = None
+    hedge: bool = False
+    lost: bool = False
+    check: str | None = None
+    judge: str | None = None
     request_id: str | None = None
     first_byte_ms: float | None = None
     last_byte_ms: float | None = None
@@ -75,6 +79,7 @@ class ExchangeRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     project: str | None = None
     key: str | None = None
     snapshot: int = 0
+    parent: str | None = None
     model: str = ""
     stream: bool = False
     status: int = 0

@@ -20,35 +20,39 @@ import msgspec
 
 from freehold.errors import CallerError, FreeholdError, UpstreamError
 from freehold.exchange.asking import ask_of, draw_of, no_target
+from freehold.exchange.cascade import ascend
 from freehold.exchange.counting import answer_count, counts, may_count
 from freehold.exchange.delivery import Delivery
 from freehold.exchange.door import Arrival, ClientGone, Door
 from freehold.exchange.failures import failure_of, for_caller
 from freehold.exchange.headers import said_in_header
+from freehold.exchange.hedging import race
 from freehold.exchange.lanes import (
     Glance,
     Prepared,
-    choose_target,
     encode,
     glance,
     refuse_state,
-    refused_losses,
     take_options,
     tunnel,
     tunnels,
     with_model,
 )
-from freehold.exchange.leg import Leg
+from freehold.exchange.leg import Leg, Opened
 from freehold.exchange.media import FetchPolicy, fetchable, inline_media
 from freehold.exchange.permission import check_model, refuse_steering, without_other_names
 from freehold.exchange.proofs import Sealer, open_proofs
 from freehold.exchange.record import MAX_NOTED, ExchangeRecord, Spool, add_up
 from freehold.exchange.target import Found, Place, Resolver, Target
+from freehold.exchange.turns import Turns, ask_in_turn
 from freehold.ir import Failure, Generate, Language, Loss, Request
 from freehold.protocols.codec import Stamp, Unsupported
 from freehold.protocols.openai_responses import stateless
 from freehold.routing.decision import decide
+from freehold.routing.features import Ask
 from freehold.routing.health import Health, blame
+from freehold.routing.hedges import Purses
+from freehold.routing.retries import SHARE, Retries
 from freehold.telemetry.counters import Counters
 
 if TYPE_CHECKING:
@@ -79,6 +83,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     number: int
     resolver: Resolver
     max_attempts: int
+    retry_share: float = SHARE
     fetch: FetchPolicy = FetchPolicy()
     max_answer: int = 256 * 1024 * 1024
 
@@ -94,6 +99,7 @@ class Road:
         sealer: Sealer,
         languages: Mapping[str, Language],
         clock: Clock,
+        new_id: Callable[[], str],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.client = client
@@ -101,8 +107,11 @@ class Road:
         self.sealer = sealer
         self.languages = languages
         self.clock = clock
+        self.new_id = new_id
         self.sleep = sleep
         self.health = Health()
+        self.retries = Retries()
+        self.purses = Purses()
         self.counters = Counters()
         self.open = 0
 
@@ -125,7 +134,9 @@ class Journey:
         "_written",
         "answered",
         "arrival",
+        "ask",
         "door",
+        "found",
         "now",
         "record",
         "road",
@@ -140,6 +151,9 @@ class Journey:
         self.snapshot = snapshot
         self.now = road.clock.monotonic
         self.seen = Glance("", stream=False, fields={})
+        self.ask = Ask()
+        """The request in numbers, once it has been decided upon; and who may answer it."""
+        self.found: Found | None = None
         self._request: Request | None = None
         self._written = False
         self.answered = False
@@ -151,6 +165,7 @@ class Journey:
             project=arrival.project,
             key=arrival.key,
             snapshot=snapshot.number,
+            parent=arrival.parent,
             region=arrival.region,
             tags=arrival.tags,
             attempts=[],
@@ -264,7 +279,7 @@ class Journey:
         if failed is None:
             return
         after = failed.retry.after
-        if after is not None and after <= WAIT_AT_MOST and self._may_try(after):
+        if after is not None and after <= WAIT_AT_MOST and self.may_try(after):
             # All who were told the same would come back at once.
             await self.road.sleep(after * (1.0 + JITTER * draw_of(self.arrival.id)))
             failed = await self._try_all(places)
@@ -292,7 +307,8 @@ class Journey:
         seen, arrival, record = self.seen, self.arrival, self.record
         if arrival.strategy is not None:
             found = found.by(arrival.strategy)
-        ask = ask_of(seen, arrival, found, self.request)
+        self.found = found
+        self.ask = ask = ask_of(seen, arrival, found, self.request)
         standings = self.road.health.standings(found.candidates, self.now())
         decision = decide(ask, found.candidates, standings, found.rule)
         order = decision.order()
@@ -308,45 +324,25 @@ class Journey:
         places = {place.name: place for place in found.places}
         return [places[name] for name in order]
 
-    def _may_try(self, wait: float = 0.0) -> bool:
+    def may_try(self, wait: float = 0.0) -> bool:
+        """Whether attempts and time are left, after so many seconds."""
         tried = len(self.record.attempts)
         return tried < self.snapshot.max_attempts and self.now() + wait < self.arrival.deadline
 
     async def _try_all(self, places: Sequence[Place]) -> FreeholdError | None:
-        """Each place in turn, until one answers (None) or the caller is to blame; else the error to report."""
-        last: FreeholdError | None = None
-        refused: list[tuple[str, tuple[Loss, ...]]] = []
-        for place in places:
-            if self.record.attempts and not self._may_try():
-                break
-            try:
-                target = choose_target(place, self.arrival.codec, self.request, self.arrival.operation)
-                prepared = self._prepare(target)
-            except Unsupported as error:
-                self.record.rejections[place.name] = str(error)
-                last = last or CallerError(str(error), code="unsupported_operation", kind="unsupported")
-                continue
-            lost = refused_losses(prepared.losses, self.arrival.strictness)
-            if lost and await self._fetched_media():
-                prepared = self._prepare(target)
-                lost = refused_losses(prepared.losses, self.arrival.strictness)
-            if lost:
-                self.record.rejections[place.name] = f"would lose {lost[0].path} ({lost[0].effect})"
-                refused.append((place.name, lost))
-                continue
-            try:
-                await self._attempt(place, prepared)
-            except UpstreamError as error:
-                last = error
-                if error.retry.where == "never":
-                    break
-            else:
-                return None
-        if last is not None and not (refused and isinstance(last, CallerError)):
-            return last
-        return _refusal(refused) if refused else last
+        """Ask as the strategy has it, until one answers (None) or the caller is to blame; else the error to report."""
+        found = self.found
+        if found is not None and len(places) > 1 and self.arrival.operation != "count":
+            match found.rule.strategy.conduct:
+                case "in-turn":
+                    pass
+                case "racing":
+                    return await race(self, found, places)
+                case "checked":
+                    return await ascend(self, found, places)
+        return await ask_in_turn(self, Turns(self, places))
 
-    async def _fetched_media(self) -> bool:
+    async def fetched_media(self) -> bool:
         """Whether media that the request names by URL have now been put into it, so that more targets can take it."""
         request, policy = self._request, self.snapshot.fetch
         if not isinstance(request, Generate) or not fetchable(request, policy):
@@ -354,7 +350,8 @@ class Journey:
         self._request = await inline_media(request, policy, self.road.client, self.arrival.deadline)
         return True
 
-    def _prepare(self, target: Target) -> Prepared:
+    def prepare(self, target: Target) -> Prepared:
+        """The request as a target is asked it. Raises Unsupported, CallerError."""
         arrival = self.arrival
         seen = self.seen
         # Only Gemini's clients choose a framing; upstream it is always server-sent events.
@@ -384,10 +381,8 @@ class Journey:
                 request = stateless(request)
         return encode(request, target, arrival.codec, losses)
 
-    async def _attempt(self, place: Place, prepared: Prepared) -> None:
-        """Ask one target and pass its answer on. Raises UpstreamError while nothing has reached the client."""
-        leg = Leg(self, place.candidate, prepared)
-        opened = await leg.open()
+    async def deliver(self, leg: Leg, opened: Opened) -> None:
+        """Pass an answer on. Raises UpstreamError while nothing has reached the client."""
         try:
             await Delivery(self, leg).deliver(opened)
         except UpstreamError as error:
@@ -401,17 +396,3 @@ class Journey:
 
 def _our_fault() -> FreeholdError:
     return FreeholdError("an internal error; the server's log has it", code="internal_error", kind="internal")
-
-
-def _refusal(refused: list[tuple[str, tuple[Loss, ...]]]) -> CallerError:
-    """Why no target may be asked: what each would have lost, and what the caller can do."""
-    shown = "; ".join(
-        f"{name} would lose " + ", ".join(f"{loss.path} ({loss.detail or loss.kind})" for loss in lost[:3])
-        for name, lost in refused[:3]
-    )
-    return CallerError(
-        f"no target can take this request without losing part of it: {shown}. Change the request (media by URL: send "
-        "them inline, or have their host named in [fetch] allow), or allow it with the header Freehold-On-Loss: report",
-        code="loss_refused",
-        param=refused[0][1][0].path,
-    )

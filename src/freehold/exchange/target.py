@@ -7,6 +7,8 @@ from typing import Protocol
 
 import msgspec
 
+from freehold.config import Hedge
+from freehold.exchange.checks import Check
 from freehold.exchange.proofs import Maker
 from freehold.ir import Loss
 from freehold.protocols.codec import Codec, Dialect, WireRequest
@@ -59,13 +61,17 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """What a model's name means: the places, and the rule to choose among them.
+    """What a model's name means: the places, the rule to choose among them, and how some strategies ask.
 
-    `smallest` is the smallest context window in tokens; a body of fewer bytes fits everywhere.
+    `name` is the model's own, whatever alias it was asked by. `smallest` is the smallest context window in tokens; a
+    body of fewer bytes fits everywhere.
     """
 
+    name: str
     places: tuple[Place, ...]
     rule: Rule
+    hedge: Hedge
+    check: Check
     candidates: tuple[Candidate, ...] = ()
     smallest: int = 0
     restricts: bool = False

@@ -21,6 +21,7 @@ FIELDS: Final[Mapping[type[msgspec.Struct], Mapping[str, str]]] = {
         "project": "The key's project; `local` without a key.",
         "key": "The id of the key, never the key.",
         "snapshot": "Number of the configuration that was in use.",
+        "parent": "The id of the exchange for which this one was made, by Freehold itself: a judge is asked.",
         "model": "The model as it was asked for, its first 200 characters.",
         "stream": "Whether a stream was asked for.",
         "status": "The HTTP status that the client got.",
@@ -33,7 +34,7 @@ FIELDS: Final[Mapping[type[msgspec.Struct], Mapping[str, str]]] = {
         "scores": "For each target that may be asked its `score`, the lowest asked first, and the numbers it was "
         "made of: `order`, `weight`, `cost_usd`, `first_token_s`, `tokens_per_s`, `errors`, `output_tokens`, `draw`. "
         "What is not known is left out.",
-        "rejections": "Targets that were not asked, and why.",
+        "rejections": "Targets that were not asked, or not once more, and why.",
         "usage": "Tokens, the sum over the attempts; see [below](#usage).",
         "price_version": "The dated price list that `cost_nano_usd` was computed with.",
         "cost_nano_usd": "The cost in billionths of a US dollar, a whole number: the sum over the attempts. Absent "
@@ -45,6 +46,11 @@ FIELDS: Final[Mapping[type[msgspec.Struct], Mapping[str, str]]] = {
         "lane": "`tunnel`, `same-language` or `translate`; see [how a request travels](../explanation/road.md).",
         "status": "The provider's HTTP status. Absent where no answer came.",
         "error": "The code of what went wrong with this try.",
+        "hedge": "True where it was made beside another that was slow.",
+        "lost": "True where it was cut because another had proved itself.",
+        "check": "What its answer lacked, so that the next target was asked; "
+        "see [cascade](../explanation/decision.md#cascade).",
+        "judge": "The id of the exchange in which a judge was asked about its answer.",
         "request_id": "The provider's own id, which its support asks for.",
         "first_byte_ms": "Milliseconds from sending to the head of the answer.",
         "last_byte_ms": "Milliseconds from sending to the end of the answer.",

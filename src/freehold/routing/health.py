@@ -19,6 +19,7 @@ from typing import Final, Literal, TypeAlias, assert_never
 
 from freehold.errors import ErrorKind
 from freehold.routing.features import Candidate, Standing
+from freehold.routing.percentiles import Percentiles
 from freehold.routing.words import Closed, Cooling, Disabled, Down, Enabled, Figures, Opened, Word
 
 Blame: TypeAlias = Literal["caller", "account", "model", "target"]
@@ -56,6 +57,8 @@ HEAD_START: Final = 1.0
 """Seconds by which the process that opened a breaker may probe before the others: one probe is mostly enough."""
 SMOOTHING: Final = 0.1
 """Weight of the newest reading in a moving average: about the last twenty count."""
+LEAST_READINGS: Final = 20
+"""Readings before a percentile of them is believed: the 95th of fewer is just the slowest."""
 
 
 def blame(kind: ErrorKind) -> Blame:
@@ -130,13 +133,15 @@ class DomainBreaker(Breaker):
 class _Known:
     """What is remembered of one target."""
 
-    __slots__ = ("breaker", "cooling", "disabled", "errors", "first_token", "seen", "speed")
+    __slots__ = ("breaker", "cooling", "disabled", "errors", "first_token", "first_tokens", "seen", "speed", "wholes")
 
     def __init__(self) -> None:
         self.breaker = Breaker()
         self.cooling = 0.0
         self.disabled = ""
         self.first_token: float | None = None
+        self.first_tokens = Percentiles()
+        self.wholes = Percentiles()
         self.speed: float | None = None
         self.errors = 0.0
         self.seen: Standing | None = None
@@ -220,15 +225,41 @@ class Health:
             if breaker is not None:
                 breaker.release()
 
-    def answered(self, candidate: Candidate, *, first_token: float | None, speed: float | None) -> None:
-        """A target answered: seconds to its first token and tokens a second after that, where they are known."""
+    def answered(
+        self, candidate: Candidate, *, first_token: float | None, speed: float | None, whole: float | None = None
+    ) -> None:
+        """A target answered: seconds to its first token and tokens a second after that, where they are known.
+
+        `whole` are the seconds until an answer was there that came in one piece.
+        """
         self._settle(candidate)
         known = self._known(candidate.name)
         if first_token is not None:
             known.first_token = _moved(known.first_token, first_token)
+            known.first_tokens.add(first_token)
+        if whole is not None:
+            known.wholes.add(whole)
         if speed is not None:
             known.speed = _moved(known.speed, speed)
         known.errors *= 1.0 - SMOOTHING
+
+    def outrun(self, candidate: Candidate, seconds: float, *, stream: bool) -> None:
+        """A target was cut after so many seconds, since another was faster: it would have taken no less."""
+        known = self._known(candidate.name)
+        if stream:
+            known.first_tokens.add(seconds)
+            if known.first_token is None or seconds > known.first_token:
+                known.first_token = _moved(known.first_token, seconds)
+        else:
+            known.wholes.add(seconds)
+
+    def patience(self, target: str, share: float, *, stream: bool) -> float | None:
+        """Seconds in which this share of a target's answers began (streams) or came (whole ones); None: not known."""
+        known = self._targets.get(target)
+        if known is None:
+            return None
+        times = known.first_tokens if stream else known.wholes
+        return times.at(share) if times.count >= LEAST_READINGS else None
 
     def _settle(self, candidate: Candidate) -> None:
         """It answered: its breaker closes, and those of the domains it lies in."""

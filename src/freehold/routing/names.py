@@ -20,7 +20,7 @@ from typing import Final
 
 import msgspec
 
-from freehold.config import Account, Config, Model
+from freehold.config import Account, Check, Config, Hedge, Model
 from freehold.errors import CallerError
 from freehold.providers.catalog import claims, exact_ids, matches, offered, providers
 from freehold.providers.schema import Provider
@@ -65,12 +65,14 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Resolution(msgspec.Struct, frozen=True, kw_only=True):
-    """What a name means: the targets in order of preference and the strategy that chooses among them."""
+    """What a name means: the targets in order of preference, the strategy that chooses among them, its settings."""
 
     name: str
     targets: tuple[Target, ...]
     strategy: str = "failover"
     weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    hedge: Hedge = Hedge()
+    check: Check = Check()
 
 
 class Names:
@@ -137,8 +139,14 @@ class Names:
         for text in model.targets:
             account, _, rest = text.to.partition("/")
             targets.append(self._target(account, rest, weight=text.weight))
-        weights = model.weights.numbers()
-        return Resolution(name=model.name, targets=tuple(targets), strategy=model.strategy, weights=weights)
+        return Resolution(
+            name=model.name,
+            targets=tuple(targets),
+            strategy=model.strategy,
+            weights=model.weights.numbers(),
+            hedge=model.hedge,
+            check=model.check,
+        )
 
     def _target(self, account: str, rest: str, *, weight: float = 1.0) -> Target:
         provider = self._providers[account]

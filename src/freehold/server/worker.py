@@ -203,12 +203,14 @@ class Worker:
         self.client = Client()
         self._stack.push_async_callback(self.client.close)
         self._secret: ServerSecret = order.secret
+        ids = ExchangeIds()
         self.road = Road(
             client=self.client,
             spool=self.spool,
             sealer=Sealer(order.secret),
             languages={codec.language.name: codec.language for codec in CODECS.values()},
             clock=self._clock,
+            new_id=ids,
         )
         self.road.health.merge(order.words, self._clock.monotonic())
         self._table = decode_keys(order.keys)
@@ -220,7 +222,7 @@ class Worker:
             serving=lambda: self.serving,
             keys=lambda: self._table,
             clock=self._clock,
-            new_id=ExchangeIds(),
+            new_id=ids,
         )
         http = HttpLimits(
             headers=limits.headers,
@@ -256,6 +258,7 @@ class Worker:
                 number=settings.number,
                 resolver=resolver,
                 max_attempts=config.limits.attempts,
+                retry_share=config.limits.retry_share,
                 fetch=FetchPolicy(
                     allow=config.fetch.allow,
                     size=config.fetch.size,

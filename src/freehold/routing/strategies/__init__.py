@@ -10,12 +10,16 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
 Score: TypeAlias = Callable[[Sequence[float], Sequence[float]], float]
 """A row and the weights (cost, latency, errors) to a score; the lowest is asked first."""
+
+
+Conduct: TypeAlias = Literal["in-turn", "racing", "checked"]
+"""How the chosen are asked: the next one when one has failed; beside it when it is slow; or when its answer is poor."""
 
 
 class Strategy(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +29,7 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True):
     says: str
     reads: tuple[int, ...]
     score: Score
+    conduct: Conduct = "in-turn"
 
 
 def _load() -> dict[str, Strategy]:
