@@ -25,9 +25,8 @@ def saying(text: str, finish: str = "stop", *, stream: bool) -> Reply:
     if stream:
         words = [chunk({"content": f"{word} "}) for word in text.split(" ")]
         return Reply(headers=SSE, body=[STREAM[0], *words, chunk({}, finish), USAGE, STREAM[-1]])
-    message = {"role": "assistant", "content": text}
-    body: JsonObject = {**ANSWER, "choices": [{"index": 0, "message": message, "finish_reason": finish}]}
-    return reply(body)
+    choice: JsonObject = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
+    return reply({**ANSWER, "choices": [choice]})
 
 
 @both_ways

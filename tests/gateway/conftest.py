@@ -24,6 +24,17 @@ targets = ["openai-chat/gpt-4o@openai-chat", "anthropic-messages/claude-sonnet-4
 targets = ["anthropic-messages/claude-sonnet-4-5", "openai-chat/gpt-4o@openai-chat"]
 [models.from-dead]
 targets = ["dead/gpt-4o@openai-chat", "anthropic-messages/claude-sonnet-4-5"]
+[accounts.patient]
+provider = "openai"
+base_url = "http://127.0.0.1:{openai_chat}/v1"
+api_key = "sk-upstream-openai"
+[models.raced]
+targets = ["patient/gpt-4o@openai-chat", "anthropic-messages/claude-sonnet-4-5"]
+strategy = "hedged"
+hedge = {{ after = 0.05, extra_cost = 1.0 }}
+[models.checked]
+targets = ["openai-chat/gpt-4o@openai-chat", "anthropic-messages/claude-sonnet-4-5"]
+strategy = "cascade"
 [limits]
 body = 65536
 drain_timeout = 5.0

@@ -202,12 +202,11 @@ class _Race:
     # --- The purse -------------------------------------------------------------------------------------------------
 
     def _expected(self, place: Place) -> float:
-        """What asking a place is expected to cost."""
+        """What being asked and cut costs at least: the input. More is put right when it is known."""
         ask, price = self._journey.ask, place.candidate.price
         if not self._priced or price is None:
             return 1.0
-        usage = Usage(input_tokens=ask.input_tokens, output_tokens=ask.output_tokens)
-        return cost(usage, price.at(ask.at)) or 0.0
+        return cost(Usage(input_tokens=ask.input_tokens, output_tokens=0), price.at(ask.at)) or 0.0
 
     def _settle(self) -> None:
         """Put right in the purse what was expected, now that it is known."""

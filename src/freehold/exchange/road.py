@@ -136,6 +136,7 @@ class Journey:
         "arrival",
         "ask",
         "door",
+        "failed",
         "found",
         "now",
         "record",
@@ -154,6 +155,8 @@ class Journey:
         self.ask = Ask()
         """The request in numbers, once it has been decided upon; and who may answer it."""
         self.found: Found | None = None
+        self.failed: FreeholdError | None = None
+        """What the first round ended with, while there is a second one."""
         self._request: Request | None = None
         self._written = False
         self.answered = False
@@ -280,6 +283,7 @@ class Journey:
             return
         after = failed.retry.after
         if after is not None and after <= WAIT_AT_MOST and self.may_try(after):
+            self.failed = failed
             # All who were told the same would come back at once.
             await self.road.sleep(after * (1.0 + JITTER * draw_of(self.arrival.id)))
             failed = await self._try_all(places)

@@ -29,7 +29,7 @@ class Turns:
         self._journey = journey
         self._places = places
         self._at = 0
-        self._last: FreeholdError | None = None
+        self._last = journey.failed
         self._refused: list[tuple[str, tuple[Loss, ...]]] = []
 
     def peek(self) -> Place | None:

@@ -1,9 +1,9 @@
 """What the hedges of one model may cost: a share of what its exchanges cost, in a token bucket.
 
-Every exchange puts in its share, every hedge takes out what it is expected to cost, and both are put right by what was
+Every exchange puts in its share, every hedge takes out what it costs at least, and both are put right by what was
 billed when the exchange is over. What is short then is missing for the next hedge, so that the sum of all that losers
-were billed never exceeds the share of what winners were by more than one hedge. The unit is nano-dollars where all
-targets of the model have a price, else exchanges.
+were billed never exceeds the share of what winners were by more than the hedges that are under way. The unit is
+nano-dollars where all targets of the model have a price, else exchanges.
 """
 
 from __future__ import annotations
