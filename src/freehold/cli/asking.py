@@ -153,6 +153,12 @@ def explanation(record: ExchangeRecord) -> list[str]:
     lines: list[str] = []
     for attempt in record.attempts:
         outcome = attempt.error or "answered"
+        if attempt.lost:
+            outcome = "cut, since another was quicker"
+        elif attempt.check is not None:
+            outcome = f"answered, and did not pass ({attempt.check})"
+        if attempt.hedge:
+            outcome = f"asked beside it: {outcome}"
         first = "" if attempt.first_byte_ms is None else f", first byte after {attempt.first_byte_ms:.0f} ms"
         lines.append(
             f"{attempt.target} ({attempt.lane}): {outcome}{first}, done after {attempt.last_byte_ms or 0:.0f} ms"

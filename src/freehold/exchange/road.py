@@ -7,7 +7,8 @@
     answer ◀─ encode ◀─ seal proofs ◀─ decode ◀─────────────────────────────────────────── answered
        └─ record
 
-Everything that asks a model something goes down this road: every protocol, streams, embeddings, counts.
+The places are asked in turn (`turns`), two at once where one is slow (`hedging`), or again where an answer is poor
+(`cascade`). Everything that asks a model something goes down this road: every protocol, streams, embeddings, counts.
 """
 
 from __future__ import annotations
