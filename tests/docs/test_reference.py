@@ -102,16 +102,17 @@ def test_every_field_of_the_record_is_described() -> None:
 
 def test_every_metric_is_described() -> None:
     counted: set[str] = set()
-    for path in (SOURCE / "exchange" / "road.py", SOURCE / "app.py", SOURCE / "routing" / "health.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for path in ("exchange/road.py", "app.py", "routing/health.py", "server/crew.py", "server/worker.py"):
+        for node in ast.walk(ast.parse((SOURCE / path).read_text("utf-8"))):
             match node:
                 case ast.Call(func=ast.Attribute(attr="add"), args=[ast.Constant(value=str(name)), _, *_]):
                     counted.add(name)
-                case ast.AnnAssign(target=ast.Name(id="gauges"), value=ast.Dict(keys=keys)):
-                    counted.update(str(key.value) for key in keys if isinstance(key, ast.Constant))
-                case ast.Subscript(value=ast.Name(id="gauges" | "sums"), slice=ast.Constant(value=str(name))):
-                    counted.add(name)
-                case ast.FunctionDef(name="gauges", body=[*_, ast.Return(value=ast.Dict(keys=keys))]):
+                case (
+                    ast.Assign(targets=[ast.Name(id="gauges" | "sums")], value=ast.Dict(keys=keys))
+                    | ast.AnnAssign(target=ast.Name(id="found"), value=ast.Dict(keys=keys))
+                    | ast.keyword(arg="gauges", value=ast.Dict(keys=keys))
+                    | ast.FunctionDef(name="gauges", body=[*_, ast.Return(value=ast.Dict(keys=keys))])
+                ):
                     counted.update(str(key.value) for key in keys if isinstance(key, ast.Constant))
                 case _:
                     pass

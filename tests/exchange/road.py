@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 
-from freehold.server.worker import ExchangeIds
 from freehold.config import load
 from freehold.exchange.door import Arrival
 from freehold.exchange.media import FetchPolicy
@@ -21,6 +20,7 @@ from freehold.ir import JsonObject
 from freehold.protocols.codec import WireRequest
 from freehold.protocols.registry import CODECS
 from freehold.routing.names import Names
+from freehold.server.worker import ExchangeIds
 from freehold.transport.fake import FakeUpstream
 
 CONFIG = """
