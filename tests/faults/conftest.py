@@ -6,7 +6,7 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import get_args
 
 import pytest
@@ -37,7 +37,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 
 @contextlib.contextmanager
-def _listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
+def _listening(serve: Callable[[socket.socket], None]) -> Generator[int]:
     """A port where every connection is served so, in turn."""
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -65,7 +65,7 @@ def _plain(link: socket.socket) -> None:
 
 
 @contextlib.contextmanager
-def _stranger() -> Iterator[int]:
+def _stranger() -> Generator[int]:
     """A server whose certificate is from an authority that nobody has heard of."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)

@@ -6,7 +6,7 @@ Answers are judged by the vendors' own types and parsers (`tests.vendors`), and 
 from __future__ import annotations
 
 import json
-from typing import get_args
+from typing import cast, get_args
 
 import msgspec
 import pytest
@@ -22,8 +22,7 @@ from tests.upstreams.scenarios import FIRST, Said
 from tests.vendors import judgement
 from tests.vendors.typed import Problem
 
-SAID = FIRST["text"]
-assert isinstance(SAID, Said)
+SAID = cast("Said", FIRST["text"])
 
 each_fault = pytest.mark.parametrize("name", FAULTS)
 each_protocol = pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)

@@ -14,7 +14,7 @@ class WholeFrames:
     __slots__ = ("_framing", "held")
 
     def __init__(self, framing: Framing) -> None:
-        self._framing = framing
+        self._framing: Framing = framing
         self.held = b""
 
     def feed(self, data: bytes) -> bytes:
