@@ -32,6 +32,8 @@ from freehold.governance.authentication import is_loopback_host
 from freehold.governance.keys import KeyTable, encode_keys
 from freehold.governance.keystore import KeyStore, open_keystore
 from freehold.providers.price_book import listed
+from freehold.routing import measured
+from freehold.routing.measured import Measured
 from freehold.routing.names import Names
 from freehold.routing.words import Disabled, Enabled
 from freehold.server.control import Control
@@ -248,7 +250,8 @@ class Service:
 
     def _settings(self, config: Config, number: int) -> Settings:
         providers = {account.provider for account in config.accounts.values()}
-        return Settings(number=number, config=config, prices={name: listed(name) for name in sorted(providers)})
+        prices = {name: listed(name) for name in sorted(providers)}
+        return Settings(number=number, config=config, prices=prices, measured=self._measured())
 
     async def reload(self) -> None:
         """Take the configuration as it is now, in every worker or in none.
@@ -296,6 +299,18 @@ class Service:
         if files != self._files:
             self._files = files
             self._looked_at = await asyncio.to_thread(fingerprint, files)
+
+    def _measured(self) -> tuple[Measured, ...]:
+        """What `freehold bench` found; figures that can not be read are no reason to serve nobody."""
+        file = Path(self.config.data_directory) / measured.FILE
+        try:
+            why = planted(file)
+            found = measured.read(file) if why is None else {}
+        except (ConfigError, OSError) as error:
+            why, found = str(error), {}
+        if why is not None:
+            log.warning("what `freehold bench` measured is not used: %s", why)
+        return tuple(found.values())
 
     # --- What runs beside the requests -------------------------------------------------------------------------------
 

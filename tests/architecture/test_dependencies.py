@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 REQUIREMENT = re.compile(r"^[A-Za-z0-9][\w.-]*(?:\[[\w,-]+\])?==\S+")
 # Modules that only the extras bring.
-OPTIONAL_MODULES = ("azure", "boto3", "botocore", "google", "psycopg", "requests")
+OPTIONAL_MODULES = ("azure", "boto3", "botocore", "google", "jsonschema", "psycopg", "referencing", "requests")
 
 
 def test_every_module_that_is_imported_belongs_to_a_declared_dependency() -> None:

@@ -42,6 +42,8 @@ READING = {
     "keys list": [],
     "keys revoke": ["k"],
     "record": ["account"],
+    "bench": ["m"],
+    "route explain": ["here"],
     "ledger show": [],
     "models": [],
     "target list": [],

@@ -7,6 +7,8 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -177,3 +179,42 @@ def settled(holds: Callable[[], bool]) -> None:
 def run_command(*words: str) -> int:
     """The command line in this process; its exit status."""
     return run(build((words[0],)), words)
+
+
+def test_a_dry_run_knows_what_the_running_server_knows(
+    post: Post, gateway: Gateway, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FREEHOLD_DATA", str(tmp_path))
+    host, port = gateway.service.admin_address
+    body = tmp_path / "body.json"
+    body.write_bytes(chat("both"))
+    config = tmp_path / "freehold.toml"
+    # The running server's store and spool are its own.
+    text = (gateway.folder / "freehold.toml").read_text().replace(str(gateway.folder), str(tmp_path))
+    config.write_text(text)
+    where = ("--protocol", "openai-chat", "--config", str(config), "--json")
+
+    def explained(*more: str) -> tuple[int, dict[str, Any]]:
+        status = run_command("route", "explain", str(body), *where, *more)
+        return status, json.loads(capsys.readouterr().out)
+
+    live = ("--live", "--admin", f"http://{host}:{port}")
+    gateway.emulators["openai-chat"].instead = lambda _: error(500)
+    for _ in range(FAULTS_TO_OPEN):
+        post(chat("both"))
+    before = asked(gateway, SECOND.split("/", maxsplit=1)[0])
+    assert explained()[1]["chosen"] == FIRST
+    status, told = explained(*live)
+    assert (status, told["chosen"]) == (0, SECOND)
+    rejected = {each["target"]: each["evidence"] for each in told["targets"] if each["reason"] == "broken"}
+    assert rejected == {FIRST: f"the breaker of {FIRST} is open"}
+    assert asked(gateway, SECOND.split("/", maxsplit=1)[0]) == before
+    for target in (FIRST, SECOND):
+        gateway.service.road.health.disable(target, "maintenance")
+    try:
+        status, told = explained(*live)
+        assert (status, told["error"]["code"], told["chosen"]) == (1, "no_target", None)
+        assert {each["evidence"] for each in told["targets"]} == {"maintenance"}
+    finally:
+        for target in (FIRST, SECOND):
+            gateway.service.road.health.enable(target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from freehold.app import Service
 from freehold.config import load
+from freehold.routing.features import Candidate
 
 BASE = """
 [server]
@@ -90,3 +92,39 @@ async def test_what_needs_a_restart_is_said(tmp_path: Path, caplog: pytest.LogCa
         assert service.serving.body_limit == 2048
         assert "at the next start only: [server] admin_token, [limits] headers" in caplog.text
         assert "another" not in caplog.text
+
+
+def measured(folder: Path, milliseconds: float) -> None:
+    row = {
+        "target": "one/gpt-4o",
+        "measured_at": time.time(),
+        "requests": 6,
+        "ttft_ms": {"value": milliseconds},
+        "tokens_per_second": None,
+        "error_rate": {"value": 0.0},
+        "usd_per_million": None,
+        "quality": None,
+    }
+    (folder / "bench.json").write_bytes(msgspec.json.encode({"version": 1, "targets": [row]}))
+
+
+async def test_what_a_bench_found_is_read_at_start_and_at_reload(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def first_token(service: Service) -> float | None:
+        found = service.road.health.standings([Candidate(name="one/gpt-4o")], 0.0)
+        return found["one/gpt-4o"].first_token if found else None
+
+    measured(tmp_path, 500.0)
+    async with service_at(tmp_path) as service:
+        assert first_token(service) == 0.5
+        measured(tmp_path, 250.0)
+        await service.reload()
+        assert first_token(service) == 0.25
+        (tmp_path / "bench.json").write_text("nonsense")
+        number = service.serving.snapshot.number
+        with caplog.at_level(logging.WARNING):
+            await service.reload()
+        assert service.serving.snapshot.number == number + 1
+        assert "is not used" in caplog.text
+        assert first_token(service) is None

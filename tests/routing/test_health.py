@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from freehold.errors import ErrorKind
-from freehold.routing.features import Candidate, Standing
-from freehold.routing.health import FAULTS_TO_OPEN, OPEN_FIRST, PROBE_LOST, Health, blame
+from freehold.routing.features import WELL, Candidate, Standing
+from freehold.routing.health import BENCH_FORGOTTEN, FAULTS_TO_OPEN, OPEN_FIRST, PROBE_LOST, Health, blame
+from freehold.routing.measured import Estimate, Measured
+from freehold.routing.words import Figures
 
 EAST = ("account:aws", "provider:bedrock", "region:bedrock/us-east-1", "cloud:aws")
 WEST = ("account:aws-west", "provider:bedrock", "region:bedrock/us-west-2", "cloud:aws")
@@ -123,7 +127,8 @@ def test_speed_is_a_moving_average_and_errors_fade() -> None:
     health.answered(CLAUDE, first_token=1.0, speed=100.0)
     health.answered(CLAUDE, first_token=2.0, speed=None)
     standing = health.standings([CLAUDE], 0.0)["aws/claude"]
-    assert (standing.first_token, standing.speed) == (pytest.approx(1.1), 100.0)
+    # Readings of weight 0.09 and 0.1.
+    assert (standing.first_token, standing.speed) == (pytest.approx((0.09 * 1.0 + 0.1 * 2.0) / 0.19), 100.0)
     health.failed(CLAUDE, "unavailable", 0.0)
     worst = health.standings([CLAUDE], 0.0)["aws/claude"].errors
     for _ in range(20):
@@ -192,3 +197,109 @@ def test_a_refused_credential_speaks_for_the_provider_that_refuses_it() -> None:
     health.failed(FAR, "authentication", OPEN_FIRST)
     assert not broken(health, FAR, OPEN_FIRST)
     assert broken(health, LLAMA, OPEN_FIRST - 1) == "account:aws"
+
+
+# --- What a bench found ----------------------------------------------------------------------------------------------
+
+WEEK = 7 * 86400.0
+
+
+def bench(target: str, *, at: float, first: float = 1000.0, failed: float = 0.5, requests: int = 6) -> Measured:
+    return Measured(
+        target=target,
+        measured_at=at,
+        requests=requests,
+        ttft_ms=Estimate(value=first),
+        tokens_per_second=Estimate(value=100.0),
+        error_rate=Estimate(value=failed),
+        usd_per_million=None,
+        quality=None,
+    )
+
+
+def standing_of(health: Health, candidate: Candidate) -> Standing:
+    return health.standings([candidate], 0.0).get(candidate.name, WELL)
+
+
+def test_what_a_bench_found_counts_until_live_traffic_says_something_else() -> None:
+    health = Health()
+    health.expect([bench(CLAUDE.name, at=100.0)], 100.0)
+    weight = 1 - 0.9**6
+    begun = standing_of(health, CLAUDE)
+    assert (begun.first_token, begun.speed, begun.measured_at) == (1.0, 100.0, 100.0)
+    assert begun.errors == pytest.approx(0.5 * weight)
+    health.answered(CLAUDE, first_token=3.0, speed=None)
+    after = standing_of(health, CLAUDE)
+    assert after.first_token == pytest.approx((0.9 * weight * 1.0 + 0.1 * 3.0) / (0.9 * weight + 0.1))
+    assert after.errors == pytest.approx(0.9 * begun.errors)
+    assert after.measured_at == 100.0
+    for _ in range(200):
+        health.answered(CLAUDE, first_token=3.0, speed=7.0)
+    late = standing_of(health, CLAUDE)
+    assert (late.first_token, late.speed) == (pytest.approx(3.0), pytest.approx(7.0))
+    assert late.measured_at == 0.0
+
+
+@given(st.integers(1, 50), st.integers(1, 60), st.floats(0, 4 * WEEK))
+def test_the_average_is_the_one_of_the_formula(requests: int, count: int, age: float) -> None:
+    health = Health()
+    health.expect([bench(CLAUDE.name, at=1.0, first=1000.0, requests=requests)], 1.0 + age)
+    readings = [2.0 + 0.1 * place for place in range(count)]
+    for reading in readings:
+        health.answered(CLAUDE, first_token=reading, speed=reading)
+    weight = (1 - 0.9**requests) * 2 ** (-age / WEEK)
+    live = [(0.1 * 0.9 ** (count - 1 - place), reading) for place, reading in enumerate(readings)]
+    above = weight * 0.9**count * 1.0 + sum(share * reading for share, reading in live)
+    found = standing_of(health, CLAUDE)
+    assert found.first_token == pytest.approx(above / (weight * 0.9**count + 1 - 0.9**count))
+    # It is said to be the bench's exactly as long as that has the larger part.
+    assert (found.measured_at > 0) == (weight * 0.9**count >= 1 - 0.9**count)
+
+
+def test_an_older_bench_gives_way_sooner_and_is_forgotten_in_the_end() -> None:
+    moved: list[float] = []
+    for weeks in (0, 1, 2):
+        health = Health()
+        health.expect([bench(CLAUDE.name, at=0.5)], 0.5 + weeks * WEEK)
+        health.answered(CLAUDE, first_token=3.0, speed=None)
+        moved.append(standing_of(health, CLAUDE).first_token or 0.0)
+    assert 1.0 < moved[0] < moved[1] < moved[2] < 3.0
+    health = Health()
+    health.expect([bench(CLAUDE.name, at=0.5)], 0.5 + BENCH_FORGOTTEN)
+    assert standing_of(health, CLAUDE) == WELL
+
+
+def test_a_new_bench_takes_the_place_of_an_old_one_and_never_that_of_live_figures() -> None:
+    health = Health()
+    health.expect([bench(CLAUDE.name, at=1.0, first=1000.0), bench(FAR.name, at=1.0)], 1.0)
+    health.answered(FAR, first_token=5.0, speed=40.0)
+    live = standing_of(health, FAR)
+    health.expect([bench(CLAUDE.name, at=2.0, first=200.0), bench(FAR.name, at=2.0, first=200.0)], 2.0)
+    assert standing_of(health, CLAUDE).first_token == pytest.approx(0.2)
+    assert standing_of(health, FAR) == live
+    health.expect([], 3.0)
+    assert standing_of(health, CLAUDE) == WELL
+    assert standing_of(health, FAR) == live
+
+
+def test_a_bench_says_what_live_traffic_did_not() -> None:
+    health = Health()
+    health.failed(CLAUDE, "unavailable", 0.0)
+    health.answered(CLAUDE, first_token=5.0, speed=None)
+    errors = standing_of(health, CLAUDE).errors
+    health.expect([bench(CLAUDE.name, at=1.0)], 1.0)
+    found = standing_of(health, CLAUDE)
+    assert (found.first_token, found.speed, found.errors, found.measured_at) == (5.0, 100.0, errors, 1.0)
+
+
+def test_what_workers_measured_is_shared_and_what_a_bench_found_is_not() -> None:
+    one, other = Health(), Health()
+    for health in (one, other):
+        health.expect([bench(CLAUDE.name, at=1.0), bench(FAR.name, at=1.0)], 1.0)
+    one.answered(CLAUDE, first_token=4.0, speed=None)
+    words = one.news()
+    assert {word.target for word in words if isinstance(word, Figures)} == {CLAUDE.name}
+    other.merge(words, 0.0)
+    told = standing_of(other, CLAUDE)
+    assert told.first_token == standing_of(one, CLAUDE).first_token
+    assert (told.speed, standing_of(other, FAR).measured_at) == (100.0, 1.0)

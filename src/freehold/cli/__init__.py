@@ -20,11 +20,13 @@ COMMANDS: tuple[str, ...] = (
     "keys",
     "translate",
     "record",
+    "bench",
     "ledger",
     "sandbox",
     "providers",
     "models",
     "target",
+    "route",
 )
 """Every command, in the order of the help. `freehold.cli.<name>` holds a function `command` or a Typer named `app`."""
 

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from freehold.cli.words import ago
 from freehold.errors import FreeholdError
 from freehold.exchange.door import Arrival
 from freehold.exchange.record import ExchangeRecord
-from freehold.ir import Generate, JsonObject, JsonValue, Response, Text, TextDelta, write_json
+from freehold.ir import (
+    ArgumentsDelta,
+    Event,
+    Generate,
+    JsonObject,
+    JsonValue,
+    PartStart,
+    Reasoning,
+    Response,
+    Text,
+    TextDelta,
+    write_json,
+)
 from freehold.ir.fold import Folding
 from freehold.protocols.codec import Frame, WireRequest, WireResponse
 from freehold.protocols.registry import CODECS
@@ -26,17 +39,18 @@ PROTOCOL = "openai-chat"
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked, and how much may come back."""
+    """What is asked, and how much may come back. `messages`, as the protocol writes them, take the place of `text`."""
 
     model: str
-    text: str
+    text: str = ""
+    messages: tuple[JsonObject, ...] = ()
     system: str | None = None
     max_tokens: int | None = None
     stream: bool = False
 
     def body(self) -> JsonObject:
         """The request as the protocol writes it."""
-        messages: list[JsonValue] = [{"role": "user", "content": self.text}]
+        messages: list[JsonValue] = [*(self.messages or ({"role": "user", "content": self.text},))]
         if self.system is not None:
             messages.insert(0, {"role": "system", "content": self.system})
         body: JsonObject = {"model": self.model, "messages": messages}
@@ -47,8 +61,28 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         return body
 
 
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """When the words of a streamed answer came, in seconds since it was asked; None where none came.
+
+    `reasoned` says that the first words were reasoning: what is counted from them on includes it.
+    """
+
+    first: float | None = None
+    last: float | None = None
+    reasoned: bool = False
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a question, by itself. `error` is what went wrong, None for a whole answer."""
+
+    exchange: str
+    text: str
+    pace: Pace
+    error: str | None = None
+
+
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it. `error` is what went wrong, None for a whole answer."""
+    """What came of a question, with its record. `error` is what went wrong, None for a whole answer."""
 
     text: str
     record: ExchangeRecord | None
@@ -56,22 +90,24 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Listener:
-    """The door and the sink of a question asked here: words go to `hear` as they come."""
+    """The door and the sink of a question asked here: words go to `hear` as they come, reasoning does not."""
 
-    def __init__(self, request: Generate, hear: Callable[[str], None]) -> None:
+    def __init__(self, request: Generate, hear: Callable[[str], None], now: Callable[[], float]) -> None:
         self._codec = CODECS[PROTOCOL]
         self._parser = frame_parser("sse")
         self._decoder = self._codec.decoder(request)
         self._folding = Folding()
         self._hear = hear
         self._request = request
+        self._now = now
+        self._asked = now()
+        self._reasoning: set[tuple[int, int]] = set()
+        self.pace = Pace()
         self.text = ""
         self.error: str | None = None
-        self.headers: list[tuple[str, str]] = []
 
     def respond(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> None:
         """A whole answer, or an error."""
-        self.headers = list(headers)
         wire = WireResponse(status=status, headers=tuple(headers), body=body)
         if status >= 400:
             self.error = self._codec.decode_error(wire).message
@@ -84,8 +120,7 @@ class _Listener:
 
     async def start(self, status: int, headers: Sequence[tuple[str, str]]) -> _Listener:
         """A streamed answer begins."""
-        del status
-        self.headers = list(headers)
+        del status, headers
         return self
 
     async def send(self, data: bytes) -> None:
@@ -107,45 +142,96 @@ class _Listener:
             events = self._decoder.feed(frame)
             self._folding.feed(events)
             for event in events:
-                if isinstance(event, TextDelta):
+                self._take(event)
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case PartStart(part=Reasoning()):
+                self._reasoning.add((event.choice, event.index))
+            case TextDelta() | ArgumentsDelta():
+                reasoning = (event.choice, event.index) in self._reasoning
+                if event.text:
+                    self._clock_in(reasoning=reasoning)
+                if isinstance(event, TextDelta) and not reasoning:
                     self._say(event.text)
+            case _:
+                pass
+
+    def _clock_in(self, *, reasoning: bool) -> None:
+        after = self._now() - self._asked
+        pace = self.pace
+        if pace.first is None:
+            self.pace = Pace(first=after, last=after, reasoned=reasoning)
+        else:
+            self.pace = Pace(first=pace.first, last=after, reasoned=pace.reasoned)
 
     def _say(self, text: str) -> None:
         self.text += text
         self._hear(text)
 
 
-async def ask(service: Service, question: Question, hear: Callable[[str], None]) -> Answered:
-    """One question down the road. Raises nothing but bugs and cancellation: what went wrong is in the answer."""
-    from freehold.server.control import find_record
-    from freehold.server.worker import ExchangeIds, SystemClock
-
-    codec = CODECS[PROTOCOL]
-    clock = SystemClock()
-    wire = WireRequest(
-        path="/v1/chat/completions", headers=(("content-type", "application/json"),), body=write_json(question.body())
-    )
-    request = codec.decode_request(wire)
+def readable(question: Question) -> Generate:
+    """The question as its protocol reads it. Raises CallerError for messages that are none."""
+    request = CODECS[PROTOCOL].decode_request(_wire(question))
     if not isinstance(request, Generate):
         raise TypeError("a question is always a request to generate")
-    door = _Listener(request, hear)
+    return request
+
+
+def _wire(question: Question) -> WireRequest:
+    return WireRequest(
+        path="/v1/chat/completions", headers=(("content-type", "application/json"),), body=write_json(question.body())
+    )
+
+
+async def listen(
+    service: Service,
+    question: Question,
+    hear: Callable[[str], None],
+    *,
+    exchange: str,
+    tags: Mapping[str, str] | None = None,
+) -> Heard:
+    """One question down the road. Raises nothing but bugs and cancellation: what went wrong is in what was heard."""
+    from freehold.server.worker import SystemClock
+
+    clock = SystemClock()
     arrival = Arrival(
-        id=ExchangeIds()(),
-        codec=codec,
+        id=exchange,
+        codec=CODECS[PROTOCOL],
         operation="generate",
-        wire=wire,
+        wire=_wire(question),
         project="local",
         key=None,
         models=(),
         started=clock.time(),
         deadline=clock.monotonic() + service.config.limits.exchange_timeout,
+        tags=dict(tags or {}),
     )
+    door = _Listener(readable(question), hear, clock.monotonic)
     try:
         await service.road.travel(arrival, door, service.serving.snapshot)
     except FreeholdError as error:
         door.error = error.message
-    record = await asyncio.to_thread(find_record, service.spool.folder, arrival.id)
-    return Answered(text=door.text, record=record, error=door.error)
+    return Heard(exchange=arrival.id, text=door.text, pace=door.pace, error=door.error)
+
+
+async def ask(service: Service, question: Question, hear: Callable[[str], None]) -> Answered:
+    """One question down the road, and its record. Raises nothing but bugs and cancellation."""
+    from freehold.app import ExchangeIds
+    from freehold.server.control import find_record
+
+    heard = await listen(service, question, hear, exchange=ExchangeIds()())
+    record = await asyncio.to_thread(find_record, service.spool.folder, heard.exchange)
+    return Answered(text=heard.text, record=record, error=heard.error)
+
+
+def said_terms(terms: Mapping[str, float]) -> str:
+    """What a score was made of."""
+    said = [f"{name} {value:.6g}" for name, value in terms.items() if name != "bench_age_s"]
+    if "bench_age_s" in terms:
+        said.append(f"measured by bench {ago(terms['bench_age_s'])}")
+    return ", ".join(said)
 
 
 def explanation(record: ExchangeRecord) -> list[str]:
@@ -166,8 +252,7 @@ def explanation(record: ExchangeRecord) -> list[str]:
     if record.strategy is not None:
         lines.append(f"chosen by {record.strategy}, the lowest score first:")
         ordered = sorted(record.scores.items(), key=lambda item: item[1].get("score", math.inf))
-        for name, terms in ordered:
-            lines.append(f"  {name}: " + ", ".join(f"{term} {value:.6g}" for term, value in terms.items()))
+        lines += [f"  {name}: {said_terms(terms)}" for name, terms in ordered]
     lines += [f"not tried: {name}: {reason}" for name, reason in record.rejections.items()]
     lines += [f"lost: {loss.path} {loss.kind} ({loss.effect}) {loss.detail}".rstrip() for loss in record.losses]
     if record.usage is not None:

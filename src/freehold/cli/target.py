@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from typing import TYPE_CHECKING, Annotated, cast
 
 import msgspec
@@ -11,6 +12,7 @@ import typer
 
 from freehold.cli.failure import CommandError
 from freehold.cli.options import ConfigOption, JsonOption, print_json, print_table
+from freehold.cli.words import ago
 
 if TYPE_CHECKING:
     from freehold.server.targets import TargetState
@@ -26,7 +28,7 @@ AdminOption = Annotated[
 @app.command("list")
 def show(*, config: ConfigOption = None, admin: AdminOption = None, as_json: JsonOption = False) -> None:
     """Every target: its state and why, how fast it has been, how often it failed."""
-    _print(_ask(config, admin, "GET", "/targets", b""), as_json=as_json)
+    _print(ask(config, admin, "GET", "/targets", b""), as_json=as_json)
 
 
 @app.command()
@@ -39,7 +41,7 @@ def disable(
     as_json: JsonOption = False,
 ) -> None:
     """Take a target out, from the next request to any worker until `enable`; what it is answering goes on."""
-    _print(_ask(config, admin, "POST", "/targets/disable", _word(target, reason)), as_json=as_json)
+    _print(ask(config, admin, "POST", "/targets/disable", _word(target, reason)), as_json=as_json)
 
 
 @app.command()
@@ -52,14 +54,14 @@ def enable(
     as_json: JsonOption = False,
 ) -> None:
     """Put a target back, with its breaker closed."""
-    _print(_ask(config, admin, "POST", "/targets/enable", _word(target, reason)), as_json=as_json)
+    _print(ask(config, admin, "POST", "/targets/enable", _word(target, reason)), as_json=as_json)
 
 
 def _word(target: str, reason: str) -> bytes:
     return msgspec.json.encode({"target": target, "reason": reason})
 
 
-def _ask(config: str | None, admin: str | None, method: str, path: str, body: bytes) -> list[TargetState]:
+def ask(config: str | None, admin: str | None, method: str, path: str, body: bytes) -> list[TargetState]:
     """What the control plane answers. Raises CommandError where it does not, or refuses."""
     from freehold.config import load
     from freehold.server.targets import TargetState
@@ -107,6 +109,7 @@ def _print(targets: list[TargetState], *, as_json: bool) -> None:
     if as_json:
         print_json({"targets": targets})
         return
+    now = time.time()
     rows = [
         (
             each.target,
@@ -115,8 +118,9 @@ def _print(targets: list[TargetState], *, as_json: bool) -> None:
             "-" if each.first_token is None else f"{each.first_token * 1000:.0f} ms",
             "-" if each.speed is None else f"{each.speed:.0f}/s",
             f"{each.errors:.0%}",
+            "-" if each.measured_at is None else ago(now - each.measured_at),
             each.why,
         )
         for each in targets
     ]
-    print_table(("target", "models", "state", "first token", "tokens", "errors", "why"), rows)
+    print_table(("target", "models", "state", "first token", "tokens", "errors", "bench", "why"), rows)

@@ -179,10 +179,7 @@ def tunnel(wire: WireRequest, seen: Glance, target: Target, operation: Operation
         stateless = _stateless(fields)
         if stateless is not fields:
             body = msgspec.json.encode(stateless)
-    path = wire.path
-    if seen.in_path is not None and seen.model != target.model:
-        start, end = seen.in_path
-        path = path[:start] + quote(target.model, safe="") + path[end:]
+    path = wire.path if seen.model == target.model else _path_to(wire.path, seen, target.model)
     outgoing = WireRequest(
         method=wire.method,
         path=path,
@@ -194,6 +191,24 @@ def tunnel(wire: WireRequest, seen: Glance, target: Target, operation: Operation
         stream=seen.stream,
     )
     return _edited(target, "tunnel", outgoing, ())
+
+
+def named(wire: WireRequest, seen: Glance, model: str) -> WireRequest:
+    """The request of a client that asks for another model."""
+    if seen.in_path is not None:
+        wire = msgspec.structs.replace(wire, path=_path_to(wire.path, seen, model))
+    if seen.in_path is None or "model" in seen.fields:
+        fields = {**seen.fields, "model": msgspec.Raw(msgspec.json.encode(model))}
+        wire = msgspec.structs.replace(wire, body=msgspec.json.encode(fields))
+    return wire
+
+
+def _path_to(path: str, seen: Glance, model: str) -> str:
+    """The path with another model in it, where it names one."""
+    if seen.in_path is None:
+        return path
+    start, end = seen.in_path
+    return path[:start] + quote(model, safe="") + path[end:]
 
 
 _OPTIONS = msgspec.json.Decoder(dict[str, msgspec.Raw])

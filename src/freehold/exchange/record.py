@@ -324,13 +324,14 @@ class Spool:
         os.close(self._file)
 
 
-def read_records(folder: Path) -> Iterator[ExchangeRecord]:
+def read_records(folder: Path, *, since: float = 0.0) -> Iterator[ExchangeRecord]:
     """Every whole row of the spool, oldest file first; torn rows are skipped.
 
-    A file that is finished meanwhile, and so gets another name, is read once.
+    A file that is finished meanwhile, and so gets another name, is read once. Files that were last written before the
+    Unix time `since` are left out whole.
     """
     read: set[int] = set()
-    while new := [path for path, file in _files(folder) if file not in read]:
+    while new := [path for path, file in _files(folder, since) if file not in read]:
         for path in new:
             try:
                 rows = path.open("rb")
@@ -348,11 +349,12 @@ def read_records(folder: Path) -> Iterator[ExchangeRecord]:
                         continue
 
 
-def _files(folder: Path) -> list[tuple[Path, int]]:
-    """The files of the spool and their inodes, oldest first."""
+def _files(folder: Path, since: float) -> list[tuple[Path, int]]:
+    """The files of the spool that were written since then, and their inodes, oldest first."""
     found: list[tuple[float, Path, int]] = []
     for path in folder.glob("exchanges*.jsonl"):
         with contextlib.suppress(FileNotFoundError):
             facts = path.stat()
-            found.append((facts.st_mtime, path, facts.st_ino))
+            if facts.st_mtime >= since:
+                found.append((facts.st_mtime, path, facts.st_ino))
     return [(path, file) for _, path, file in sorted(found)]

@@ -263,7 +263,8 @@ class Journey:
         self.finish()
         self.door.respond(wire.status, headers, wire.body)
 
-    async def _ask(self) -> None:
+    def enter(self) -> Found:
+        """Read what has to be known of every request, and find who may answer. Raises CallerError."""
         arrival = self.arrival
         self.seen = seen = glance(arrival.codec.manners, arrival.wire)
         self.record.model = seen.model[:200]
@@ -275,7 +276,11 @@ class Journey:
                 arrival, wire=without_other_names(arrival.wire, seen.fields)
             )
         found = self.snapshot.resolver.resolve(seen.model)
-        if arrival.operation == "count":
+        return found if arrival.strategy is None else found.by(arrival.strategy)
+
+    async def _ask(self) -> None:
+        found = self.enter()
+        if self.arrival.operation == "count":
             await self._ask_for_count(found)
             return
         places = self._decide(found)
@@ -310,8 +315,6 @@ class Journey:
     def _decide(self, found: Found) -> list[Place]:
         """The places to ask, best first; what speaks against the others is on the record. Raises if none is left."""
         seen, arrival, record = self.seen, self.arrival, self.record
-        if arrival.strategy is not None:
-            found = found.by(arrival.strategy)
         self.found = found
         self.ask = ask = ask_of(seen, arrival, found, self.request)
         standings = self.road.health.standings(found.candidates, self.now())

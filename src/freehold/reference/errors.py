@@ -476,6 +476,20 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "`accounts` says for each what was wrong: a key, an address, a model.",
     ),
     _entry(
+        "bench_failed",
+        "command",
+        0,
+        "`freehold bench` measured, and a target gave no answer at all.",
+        "`problems` says for each what it answered instead; the figures of the others are kept.",
+    ),
+    _entry(
+        "no_target",
+        "command",
+        0,
+        "`freehold route explain` found nobody who would be asked.",
+        "`targets` says for each what speaks against it.",
+    ),
+    _entry(
         "demo_failed",
         "command",
         0,

@@ -33,7 +33,8 @@ FIELDS: Final[Mapping[type[msgspec.Struct], Mapping[str, str]]] = {
         "strategy": "How the order of the targets was chosen; left out where there was one target.",
         "scores": "For each target that may be asked its `score`, the lowest asked first, and the numbers it was "
         "made of: `order`, `weight`, `cost_usd`, `first_token_s`, `tokens_per_s`, `errors`, `output_tokens`, `draw`. "
-        "What is not known is left out.",
+        "What is not known is left out. `bench_age_s`: seconds since `freehold bench` measured the figures; "
+        "without it they are from live traffic.",
         "rejections": "Targets that were not asked, or not once more, and why.",
         "usage": "Tokens, the sum over the attempts; see [below](#usage).",
         "price_version": "The dated price list that `cost_nano_usd` was computed with.",

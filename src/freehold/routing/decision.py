@@ -9,11 +9,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from freehold.routing.features import NAMES, WELL, Ask, Candidate, Features, Standing, features
+from freehold.routing.features import (
+    ERRORS,
+    FIRST_TOKEN,
+    NAMES,
+    SPEED,
+    WELL,
+    Ask,
+    Candidate,
+    Features,
+    Standing,
+    features,
+)
 from freehold.routing.strategies import Strategy
 
 Reason: TypeAlias = Literal["context", "modality", "disabled", "broken", "cooling"]
@@ -31,17 +42,27 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
+MEASURED: Final = frozenset({FIRST_TOKEN, SPEED, ERRORS})
+"""Places of a row that a bench may have filled."""
+
+
 class Accepted(msgspec.Struct, frozen=True, tag_field="verdict", tag="accepted"):
-    """May be asked. `forced`: only because nobody else could be."""
+    """May be asked. `forced`: only because nobody else could be.
+
+    `bench_age` is the seconds since a bench measured it; None where live traffic did, or nobody.
+    """
 
     target: str
     score: float
     features: Features
     forced: bool = False
+    bench_age: float | None = None
 
     def terms(self, strategy: Strategy) -> dict[str, float]:
         """The score and the numbers that the strategy made it of, by name; what is not known (infinite) is left out."""
         said = {"score": self.score, **{NAMES[place]: self.features[place] for place in strategy.reads}}
+        if self.bench_age is not None and not MEASURED.isdisjoint(strategy.reads):
+            said["bench_age_s"] = self.bench_age
         return {name: value for name, value in said.items() if math.isfinite(value)}
 
 
@@ -130,7 +151,8 @@ def _accept(
     forced: bool = False,
 ) -> Accepted:
     row = features(order, candidate, standing, ask, rule.strategy.reads)
-    return Accepted(candidate.name, rule.strategy.score(row, rule.weights), row, forced)
+    age = max(ask.at - standing.measured_at, 0.0) if standing.measured_at else None
+    return Accepted(candidate.name, rule.strategy.score(row, rule.weights), row, forced, age)
 
 
 def _by_score(verdict: Accepted) -> tuple[float, float]:

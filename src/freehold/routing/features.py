@@ -81,7 +81,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """How a target is doing at one moment.
 
     `disabled` is the operator's reason, `broken` the target or failure domain whose breaker is open. `first_token`,
-    `speed` and `errors` are as in a row, None where nothing is known.
+    `speed` and `errors` are as in a row, None where nothing is known. `measured_at` is the Unix time of the bench that
+    they rest on; 0: on live traffic.
     """
 
     disabled: str = ""
@@ -90,6 +91,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     first_token: float | None = None
     speed: float | None = None
     errors: float = 0.0
+    measured_at: float = 0.0
 
 
 WELL: Final = Standing()

@@ -8,17 +8,27 @@ Faults are attributed. A caller's mistake never counts; a refused credential or 
 else is the target's, and that of the domains it fails together with once several of their targets are down. When its
 time is up, an open breaker lets one request through at a time: the probe budget.
 
+How fast a target is and how often it fails are averages in which every reading weighs nine tenths of the next. What
+`freehold bench` found stands at their beginning, as if its requests had been live ones, with half of that weight after
+a week, a quarter after two:
+
+    average = (w · 0.9ⁿ · bench + Σ 0.1 · 0.9ⁿ⁻ⁱ · liveᵢ) / (w · 0.9ⁿ + 1 - 0.9ⁿ)
+    w = (1 - 0.9^requests) · 2^(-age / week)
+
+The share of failures begins at w · bench: of what nobody has seen, no failure is expected.
+
 Each process has its own. What others should know is in `news`, and `merge` takes what they said; neither is part of a
 request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal, TypeAlias, assert_never
 
 from freehold.errors import ErrorKind
 from freehold.routing.features import Candidate, Standing
+from freehold.routing.measured import Estimate, Measured
 from freehold.routing.percentiles import Percentiles
 from freehold.routing.words import Closed, Cooling, Disabled, Down, Enabled, Figures, Opened, Word
 
@@ -59,6 +69,10 @@ SMOOTHING: Final = 0.1
 """Weight of the newest reading in a moving average: about the last twenty count."""
 LEAST_READINGS: Final = 20
 """Readings before a percentile of them is believed: the 95th of fewer is just the slowest."""
+BENCH_HALF_LIFE: Final = 7 * 86400.0
+"""Seconds: providers change hardware, software and load from week to week."""
+BENCH_FORGOTTEN: Final = 30 * 86400.0
+"""Seconds after which a bench says nothing any more, so that the target is tried anew."""
 
 
 def blame(kind: ErrorKind) -> Blame:
@@ -130,20 +144,83 @@ class DomainBreaker(Breaker):
         self.down: set[str] = set()
 
 
+class _Average:
+    """A moving average; `value` is None without readings.
+
+    `weight` is that of all of them, 0 up to 1; `bench` the part of it that a bench has left.
+    """
+
+    __slots__ = ("bench", "live", "value", "weight")
+
+    def __init__(self) -> None:
+        self.value: float | None = None
+        self.weight = 0.0
+        self.bench = 0.0
+        self.live = False
+
+    def begin(self, bench: Estimate | None, weight: float, unit: float = 1.0) -> None:
+        """As a bench found it, so many units, or from nothing; not where there are live readings."""
+        if not self.live:
+            self.value = None if bench is None else bench.value * unit
+            self.weight = self.bench = 0.0 if bench is None else weight
+
+    def add(self, reading: float) -> None:
+        """A live reading."""
+        self.live = True
+        self.bench *= 1.0 - SMOOTHING
+        self.weight += SMOOTHING * (1.0 - self.weight)
+        if self.value is None:
+            self.value = reading
+        else:
+            self.value += SMOOTHING / self.weight * (reading - self.value)
+
+    def own(self) -> float | None:
+        """The average where live readings are part of it."""
+        return self.value if self.live else None
+
+    def hear(self, told: float | None) -> None:
+        """What another process measured live: the mean of both counts from now on."""
+        if told is None:
+            return
+        self.value = (self.value + told) / 2 if self.live and self.value is not None else told
+        self.live = True
+        self.weight, self.bench = 1.0, 0.0
+
+    def rests_on_bench(self) -> bool:
+        """Whether a bench has said the larger part."""
+        return self.bench > 0.0 and self.bench * 2 >= self.weight
+
+
 class _Known:
     """What is remembered of one target."""
 
-    __slots__ = ("breaker", "cooling", "disabled", "errors", "first_token", "first_tokens", "seen", "speed", "wholes")
+    __slots__ = (
+        "breaker",
+        "cooling",
+        "disabled",
+        "errors",
+        "first_token",
+        "first_tokens",
+        "live",
+        "measured_at",
+        "seen",
+        "speed",
+        "wholes",
+    )
 
     def __init__(self) -> None:
         self.breaker = Breaker()
         self.cooling = 0.0
         self.disabled = ""
-        self.first_token: float | None = None
+        self.first_token = _Average()
         self.first_tokens = Percentiles()
         self.wholes = Percentiles()
-        self.speed: float | None = None
+        self.speed = _Average()
         self.errors = 0.0
+        self.live = False
+        """Whether live traffic has said anything."""
+        self.measured_at = 0.0
+        """When the bench was that a figure rests on, in Unix seconds; 0: none does."""
         self.seen: Standing | None = None
         """What a decision sees of it while nothing speaks against it; made anew after a change."""
 
@@ -151,6 +228,22 @@ class _Known:
     def plain(self) -> bool:
         """Whether nothing speaks against it."""
         return not (self.disabled or self.cooling or self.breaker.until)
+
+    def begin(self, measured: Measured | None, weight: float) -> None:
+        """As a bench found it, or from nothing; what live traffic said stays."""
+        if measured is not None and not (self.first_token.live and self.speed.live):
+            self.measured_at = measured.measured_at
+        self.first_token.begin(None if measured is None else measured.ttft_ms, weight, 1e-3)
+        self.speed.begin(None if measured is None else measured.tokens_per_second, weight)
+        if not self.live:
+            self.errors = 0.0 if measured is None else measured.error_rate.value * weight
+        self.outweigh()
+        self.seen = None
+
+    def outweigh(self) -> None:
+        """Once live traffic has said more than a bench, the figures are its own."""
+        if not (self.first_token.rests_on_bench() or self.speed.rests_on_bench()):
+            self.measured_at = 0.0
 
 
 class Health:
@@ -197,9 +290,10 @@ class Health:
             disabled=known.disabled,
             broken=broken,
             cooling=cooling,
-            first_token=known.first_token,
-            speed=known.speed,
+            first_token=known.first_token.value,
+            speed=known.speed.value,
             errors=known.errors,
+            measured_at=known.measured_at,
         )
         if known.plain and not broken:
             known.seen = standing
@@ -235,21 +329,24 @@ class Health:
         self._settle(candidate)
         known = self._known(candidate.name)
         if first_token is not None:
-            known.first_token = _moved(known.first_token, first_token)
+            known.first_token.add(first_token)
             known.first_tokens.add(first_token)
         if whole is not None:
             known.wholes.add(whole)
         if speed is not None:
-            known.speed = _moved(known.speed, speed)
+            known.speed.add(speed)
         known.errors *= 1.0 - SMOOTHING
+        known.live = True
+        if known.measured_at:
+            known.outweigh()
 
     def outrun(self, candidate: Candidate, seconds: float, *, stream: bool) -> None:
         """A target was cut after so many seconds, since another was faster: it would have taken no less."""
         known = self._known(candidate.name)
         if stream:
             known.first_tokens.add(seconds)
-            if known.first_token is None or seconds > known.first_token:
-                known.first_token = _moved(known.first_token, seconds)
+            if known.first_token.value is None or seconds > known.first_token.value:
+                known.first_token.add(seconds)
         else:
             known.wholes.add(seconds)
 
@@ -279,6 +376,7 @@ class Health:
             self._settle(candidate)
             return
         known = self._known(candidate.name)
+        known.live = True
         known.errors += SMOOTHING * (1.0 - known.errors)
         if after is not None:
             known.cooling = now + min(after, LONGEST_COOLING)
@@ -303,6 +401,23 @@ class Health:
             breaker.down.add(candidate.name)
         if breaker.until or len(breaker.down) >= TARGETS_TO_OPEN:
             breaker.fail(now, limit=1)
+
+    def expect(self, measured: Iterable[Measured], time: float) -> None:
+        """Begin with what a bench found, where live traffic has said nothing; `time` is Unix seconds.
+
+        What an earlier call brought and this one does not is forgotten.
+        """
+        weights: dict[str, tuple[Measured, float]] = {}
+        for each in measured:
+            age = max(time - each.measured_at, 0.0)
+            if age < BENCH_FORGOTTEN:
+                weight = (1.0 - (1.0 - SMOOTHING) ** each.requests) * 0.5 ** (age / BENCH_HALF_LIFE)
+                weights[each.target] = (each, weight)
+        for name, known in self._targets.items():
+            if name not in weights:
+                known.begin(None, 0.0)
+        for name, (each, weight) in weights.items():
+            self._known(name).begin(each, weight)
 
     def disable(self, target: str, reason: str) -> None:
         """Take a target out until `enable`; `reason` is shown to whoever asks why."""
@@ -356,8 +471,9 @@ class Health:
                     yield Cooling(target=name, until=known.cooling)
                 if known.disabled:
                     yield Disabled(target=name, reason=known.disabled)
-            if known.first_token is not None or known.speed is not None or known.errors:
-                yield Figures(target=name, first_token=known.first_token, speed=known.speed, errors=known.errors)
+            if known.live:
+                first_token, speed = known.first_token.own(), known.speed.own()
+                yield Figures(target=name, first_token=first_token, speed=speed, errors=known.errors)
         for name, breaker in self._domains.items():
             if breaker.until:
                 yield Opened(name=name, domain=True, until=breaker.until, lasts=breaker.lasts)
@@ -388,9 +504,11 @@ class Health:
                 self.enable(target)
             case Figures():
                 known = self._known(word.target)
-                known.first_token = _between(known.first_token, word.first_token)
-                known.speed = _between(known.speed, word.speed)
+                known.first_token.hear(word.first_token)
+                known.speed.hear(word.speed)
                 known.errors = (known.errors + word.errors) / 2
+                known.live = True
+                known.outweigh()
             case _:
                 assert_never(word)
 
@@ -437,15 +555,6 @@ class Health:
 
 def _account(candidate: Candidate) -> str:
     return next((domain for domain in candidate.domains if domain.startswith("account:")), candidate.name)
-
-
-def _moved(average: float | None, reading: float) -> float:
-    return reading if average is None else average + SMOOTHING * (reading - average)
-
-
-def _between(own: float | None, told: float | None) -> float | None:
-    """The mean of what was measured here and there."""
-    return told if own is None else own if told is None else (own + told) / 2
 
 
 def _subject(word: Word) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import msgspec
 from freehold.config import Config, Secret
 from freehold.governance.secret import ServerSecret
 from freehold.providers.prices import Listed
+from freehold.routing.measured import Measured
 from freehold.routing.words import Word
 from freehold.server.targets import TargetState
 from freehold.telemetry.counters import Sum
@@ -23,11 +24,12 @@ LARGEST: Final = 1 << 30
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """A configuration snapshot as workers get it; `prices` are those of its accounts' providers."""
+    """A configuration snapshot as workers get it, with the prices of its accounts' providers and what a bench found."""
 
     number: int
     config: Config
     prices: dict[str, tuple[Listed, ...]]
+    measured: tuple[Measured, ...] = ()
 
 
 # --- From the supervisor ---------------------------------------------------------------------------------------------

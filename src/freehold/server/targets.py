@@ -22,16 +22,20 @@ _WORSE: Final[tuple[State, ...]] = ("ready", "cooling", "broken", "disabled")
 class TargetState(msgspec.Struct, frozen=True, kw_only=True):
     """One target as operators see it, and why it is in this state.
 
-    `first_token` is seconds, `speed` tokens a second, `errors` the recent share of failures; None: not measured yet.
+    `breaker` is the target or failure domain whose breaker is open. `first_token` is seconds, `speed` tokens a second,
+    `errors` the recent share of failures; None: not measured yet. `measured_at` is the Unix time of the bench that they
+    rest on; None: they rest on live traffic.
     """
 
     target: str
     models: tuple[str, ...]
     state: State
     why: str = ""
+    breaker: str = ""
     first_token: float | None = None
     speed: float | None = None
     errors: float = 0.0
+    measured_at: float | None = None
 
 
 def target_states(names: Names, resolver: Resolver, health: Health, now: float) -> tuple[TargetState, ...]:
@@ -72,7 +76,9 @@ def _state(name: str, models: tuple[str, ...], standing: Standing) -> TargetStat
         models=models,
         state=state,
         why=why,
+        breaker=standing.broken,
         first_token=standing.first_token,
         speed=standing.speed,
         errors=standing.errors,
+        measured_at=standing.measured_at or None,
     )

@@ -35,6 +35,7 @@ from freehold.governance.seal import Sealer
 from freehold.governance.secret import ServerSecret
 from freehold.protocols.registry import CODECS
 from freehold.providers.prices import find
+from freehold.routing.measured import Measured
 from freehold.routing.names import Names
 from freehold.server.front import Front, tls_context
 from freehold.server.gateway import Gateway, Serving
@@ -100,6 +101,7 @@ class _Prepared(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     config: Config
     serving: Serving
     tls: ssl.SSLContext | None
+    measured: tuple[Measured, ...]
 
 
 class Worker:
@@ -216,6 +218,7 @@ class Worker:
         self._table = decode_keys(order.keys)
         first = self._prepare(order.settings)
         self.config, self.serving = first.config, first.serving
+        self.road.health.expect(first.measured, self._clock.time())
         gateway = Gateway(
             road=self.road,
             codecs=CODECS,
@@ -279,7 +282,7 @@ class Worker:
             serve_unrecorded=config.ledger.on_full == "serve",
         )
         # Files are read anew even where their names stay: that is how certificates are renewed.
-        return _Prepared(config=config, serving=serving, tls=_tls(config))
+        return _Prepared(config=config, serving=serving, tls=_tls(config), measured=settings.measured)
 
     def _take(self, number: int) -> None:
         prepared = self._prepared
@@ -288,6 +291,7 @@ class Worker:
         self._prepared = None
         self.client.renew()
         self.config, self.serving = prepared.config, prepared.serving
+        self.road.health.expect(prepared.measured, self._clock.time())
         if prepared.tls is not None:
             self.front.identify_by(prepared.tls)
 
