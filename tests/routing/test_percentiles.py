@@ -61,3 +61,15 @@ def test_health_believes_a_percentile_when_it_has_seen_enough() -> None:
     for _ in range(LEAST_READINGS):
         health.answered(target, first_token=None, speed=None, whole=7.0)
     assert 6.6 < (health.patience("a/m", 0.5, stream=False) or 0.0) < 7.4
+
+
+def test_one_that_is_always_outrun_does_not_seem_quick() -> None:
+    """Of a hundred answers five take ten seconds, and are cut after one: without them the 95th would be far below."""
+    health, target = Health(), Candidate(name="a/m")
+    for number in range(200):
+        if number % 20:
+            health.answered(target, first_token=0.1, speed=None)
+        else:
+            health.outrun(target, 1.0, stream=True)
+    assert (health.patience("a/m", 0.97, stream=True) or 0.0) > 0.9
+    assert (health.patience("a/m", 0.9, stream=True) or 1.0) < 0.11
