@@ -75,7 +75,7 @@ def test_nothing_is_sent_counted_or_recorded(tmp_path: Path) -> None:
     assert found.chosen == "one/gpt-4o"
     assert upstream.requests == []
     assert side.records() == []
-    assert side.road.counters.text({}, {}) == Roadside(tmp_path, upstream, MIXED).road.counters.text({}, {})
+    assert side.road.counters.text({}) == Roadside(tmp_path, upstream, MIXED).road.counters.text({})
 
 
 def test_each_target_says_how_it_would_be_asked_and_what_that_loses(tmp_path: Path) -> None:

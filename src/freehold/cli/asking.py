@@ -218,8 +218,8 @@ async def listen(
 
 async def ask(service: Service, question: Question, hear: Callable[[str], None]) -> Answered:
     """One question down the road, and its record. Raises nothing but bugs and cancellation."""
-    from freehold.app import ExchangeIds
     from freehold.server.control import find_record
+    from freehold.server.worker import ExchangeIds
 
     heard = await listen(service, question, hear, exchange=ExchangeIds()())
     record = await asyncio.to_thread(find_record, service.spool.folder, heard.exchange)

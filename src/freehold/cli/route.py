@@ -73,10 +73,10 @@ def explain(
     """Say who would be asked, in which order, how, at what cost and with which losses. Nothing is sent."""
     import uvloop
 
-    from freehold.app import ExchangeIds
     from freehold.config import load
     from freehold.protocols.registry import CODECS
     from freehold.routing.strategies import STRATEGIES
+    from freehold.server.worker import ExchangeIds
 
     if protocol is not None and protocol not in CODECS:
         raise typer.BadParameter(f"no such protocol; choose one of {', '.join(CODECS)}", param_hint="--protocol")

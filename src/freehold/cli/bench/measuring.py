@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from freehold.app import ExchangeIds
 from freehold.cli.asking import Heard, Question, listen
 from freehold.cli.bench.checks import Judge
 from freehold.cli.bench.checks.judge import MOST_TOKENS, verdicts
 from freehold.cli.bench.plan import Turn
 from freehold.ir import Usage
+from freehold.server.worker import ExchangeIds
 
 if TYPE_CHECKING:
     from freehold.app import Service
