@@ -12,7 +12,7 @@ from freehold.cli.bench.statistics import FEWEST, median, ratio, share, students
 from freehold.routing.measured import Estimate
 
 READINGS = st.lists(st.floats(min_value=1e-3, max_value=1e9), min_size=FEWEST, max_size=60)
-PAIRS = st.lists(st.tuples(st.floats(0, 100), st.floats(0.01, 100)), min_size=2, max_size=12)
+PAIRS = st.lists(st.tuples(st.just(0.0) | st.floats(1e-6, 100), st.floats(0.01, 100)), min_size=2, max_size=12)
 
 
 @pytest.mark.parametrize(

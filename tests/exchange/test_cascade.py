@@ -145,7 +145,7 @@ async def test_an_answer_in_another_protocol_is_looked_at_too(tmp_path: Path) ->
     )
     side = Roadside(tmp_path, by_account(claude=reply(claude), two=saying("fine", stream=False)), config)
     door = await side.ask(CHAT, {**HELLO, "max_completion_tokens": 6})
-    assert door.json["choices"][0]["message"]["content"] == "fine"  # pyright: ignore[reportIndexIssue, reportOptionalSubscript, reportArgumentType, reportCallIssue]
+    assert b'"content":"fine"' in door.body
     assert side.records()[0].attempts[0].check == "finish: length"
 
 

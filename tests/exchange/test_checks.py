@@ -38,7 +38,7 @@ WEATHER = Tool(
 
 def asked(**fields: object) -> Generate:
     messages = (Message(role="user", parts=(Text(text="Hello"),)),)
-    return Generate(**{"origin": "openai-chat", "model": "m", "messages": messages, **fields})  # pyright: ignore[reportArgumentType]
+    return Generate(**{"origin": "openai-chat", "model": "m", "messages": messages, **fields})  # pyright: ignore[reportArgumentType] -- fields of a test
 
 
 def answer(*parts: Part, finish: FinishKind = "stop") -> Response:

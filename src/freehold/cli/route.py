@@ -190,7 +190,7 @@ def _arrival(
 
     route = find_route(wire.method, wire.path, wire.headers, wire.query)
     if route is None or not (
-        route.operation == "generate" or route.operation == "embed" or route.operation == "count"  # noqa: PLR1714 -- narrows
+        route.operation == "generate" or route.operation == "embed" or route.operation == "count"  # noqa: PLR1714 -- narrows the type
     ):
         raise typer.BadParameter(f"{wire.method} {wire.path}: no model is asked anything there", param_hint="FILE")
     codec = CODECS[route.codec]
