@@ -22,16 +22,26 @@ from tests.sdk.amazon import Converse, Invoke
 from tests.sdk.conversations import Chat, Messages, Responses
 from tests.sdk.google import GenerateContent
 from tests.sdk.questions import Conversation
-from tests.upstreams.gateway import Gateway
+from tests.upstreams.gateway import SPOKEN, UPSTREAMS, Gateway
 
 Begin: TypeAlias = Callable[[str, str], Conversation]
 Clients: TypeAlias = dict[str, Any]
 """Official clients by name; each test knows which kind it asks for."""
 
 
+CONTINUED = "\n".join(
+    f'[models."{first}+{second}"]\ncontinue = "text"\n'
+    f'targets = ["{first}/{UPSTREAMS[first].target}", "{second}/{UPSTREAMS[second].target}"]'
+    for first in SPOKEN
+    for second in SPOKEN
+    if first != second
+)
+"""Models whose second target goes on where the first breaks off."""
+
+
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    gateway = Gateway(tmp_path_factory.mktemp("gateway"))
+    gateway = Gateway(tmp_path_factory.mktemp("gateway"), more=CONTINUED)
     gateway.start()
     yield gateway
     gateway.stop()

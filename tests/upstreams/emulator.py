@@ -105,9 +105,9 @@ class Emulator:
         """How many pieces of a stream come before its first words."""
         words = self.text().text[0].encode()
         pieces = self.vendor.pieces(asked, self.text())
-        return next(index for index, piece in enumerate(pieces) if words in _unpacked(piece))
+        return next(index for index, piece in enumerate(pieces) if words in unpacked(piece))
 
 
-def _unpacked(piece: bytes) -> bytes:
+def unpacked(piece: bytes) -> bytes:
     """A piece with what it holds in base64 (InvokeModel's chunks) made readable."""
     return piece + b"".join(base64.b64decode(found) for found in _PACKED.findall(piece))

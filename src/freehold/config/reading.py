@@ -159,7 +159,7 @@ def read_table(
         problems.add(path, f"expected a table, got {_kind_of(table)}; write `[{dotted(path)}]` above its settings")
         return None
     settings = cast("dict[str, object]", table)
-    fields = {field.name: field for field in msgspec.structs.fields(kind) if field.name not in derived}
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind) if field.name not in derived}
     for key in settings:
         if key not in fields:
             problems.add((*path, key), f"unknown setting{suggestion(key, fields)}")
@@ -169,10 +169,10 @@ def read_table(
             before = len(problems.found)
             value = _read_value(field.type, settings[name], (*path, name), problems, resolver)
             if len(problems.found) == before:
-                values[name] = value
+                values[field.name] = value
         elif field.required:
             problems.add((*path, name), f"is missing; add `{name} = …` to `[{dotted(path)}]`")
-    if any(field.required and name not in values for name, field in fields.items()):
+    if any(field.required and field.name not in values for field in fields.values()):
         return None
     return kind(**values)
 

@@ -75,7 +75,12 @@ def _section(title: str, kind: type[msgspec.Struct]) -> str:
             lines += [f"`{field.name}` (table): see `{title[:-1]}.{field.name}]`.", ""]
             continue
         default = "required" if field.required else f"default {_shown(_default(field))}"
-        lines += [f"### `{field.name}`", "", f"{_type_name(field.type)}, {default}. {_description(field.type)}", ""]
+        lines += [
+            f"### `{field.encode_name}`",
+            "",
+            f"{_type_name(field.type)}, {default}. {_description(field.type)}",
+            "",
+        ]
     return "\n".join(lines)
 
 

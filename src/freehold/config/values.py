@@ -531,6 +531,31 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     weights: Weights = Weights()
     hedge: Hedge = Hedge()
     check: Check = Check()
+    continues: Annotated[
+        Literal["off", "text"],
+        Meta(
+            description="Whether another target goes on with an answer whose stream breaks after its first word; see "
+            "[going on in the middle](../explanation/failover.md#in-the-middle-of-an-answer). `off`: two models then "
+            "speak in one answer, which has to be wanted, and tool calls arrive whole."
+        ),
+    ] = msgspec.field(default="off", name="continue")
+    speed_floor: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Tokens a second that a stream has to have at least; below it the target counts as failed, and "
+            "another goes on where `continue` is on. 0: as slow as it likes, since no speed is right for all models. "
+            "Tokens are counted as four characters each.",
+        ),
+    ] = 0.0
+    speed_window: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="Time over which `speed_floor` is measured. 10 s: several bursts of the slowest senders.",
+            extra=_SECONDS,
+        ),
+    ] = 10.0
     aliases: Annotated[
         tuple[str, ...],
         Meta(

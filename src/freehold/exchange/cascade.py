@@ -72,14 +72,14 @@ class _Ascent:
                 if self._turns.peek() is not None and not await self._passes(leg, opened):
                     self._held, poor = (leg, opened), True
                     continue
-                await self._journey.deliver(leg, opened)
+                await self._journey.deliver(leg, opened, self._turns)
             except UpstreamError as error:
                 self._turns.failed(error)
             else:
                 return None
         if self._held is None:
             return self._turns.error()
-        await self._journey.deliver(*self._held)
+        await self._journey.deliver(*self._held, self._turns)
         return None
 
     async def _passes(self, leg: Leg, opened: Opened) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from freehold.errors import UpstreamError
+from freehold.exchange.continuation import Continuation
 from freehold.exchange.failures import FREEHOLD
 from freehold.exchange.headers import answer_headers, dollars, passed_on
 from freehold.exchange.heartbeat import Heartbeat
@@ -22,22 +24,30 @@ from freehold.transport.framing import FrameWriter, frame_parser, frame_writer
 from freehold.transport.framing.whole import WholeFrames
 
 if TYPE_CHECKING:
+    from freehold.exchange.continuation import Source
     from freehold.exchange.door import Sink
     from freehold.exchange.leg import Leg, Opened
+    from freehold.exchange.proofs import Maker
     from freehold.exchange.road import Journey
-    from freehold.ir import Loss, Result
+    from freehold.exchange.turns import Turns
+    from freehold.ir import Failure, Loss, Result
     from freehold.protocols.codec import StreamEncoder
 
 
 class Delivery:
     """Passes the answer of the leg that won on to the client."""
 
-    __slots__ = ("journey", "leg", "prepared")
+    __slots__ = ("_losses", "_turns", "journey", "leg", "prepared")
 
-    def __init__(self, journey: Journey, leg: Leg) -> None:
+    def __init__(self, journey: Journey, leg: Leg, turns: Turns) -> None:
+        """`turns` has those who may go on where a stream breaks."""
         self.journey = journey
+        self._turns = turns
         self.leg = leg
+        """Who answers just now."""
         self.prepared = leg.prepared
+        """Who began."""
+        self._losses = leg.prepared.losses
 
     async def deliver(self, opened: Opened) -> None:
         """Answer the client; the record is written before its last byte. Raises ClientGone."""
@@ -58,7 +68,7 @@ class Delivery:
         if isinstance(result, Response):
             result = self._sealed(self.named(result))
         encoded = journey.arrival.codec.encode_response(result, journey.stamp, journey.request())
-        journey.record.losses = self.prepared.losses + encoded.losses
+        journey.record.losses = self._losses + encoded.losses
         kind = content_type(encoded.value.headers) or "application/json"
         self._respond(encoded.value.status, kind, encoded.value.body, [])
 
@@ -90,7 +100,7 @@ class Delivery:
             exchange=journey.arrival.id,
             target=self.prepared.target.name,
             attempts=len(journey.record.attempts),
-            losses=journey.record.losses or self.prepared.losses,
+            losses=journey.record.losses or self._losses,
             content_type=kind,
         )
 
@@ -100,9 +110,16 @@ class Delivery:
         journey = self.journey
         client = journey.arrival.codec
         tunnel = self.prepared.lane == "tunnel"
-        if tunnel:
+        source: Source = stream
+        if journey.continues is not None:
+            # Another target's bytes could not follow this one's, so that all of them are ours from the beginning.
+            framing = client.framing(journey.request())
+            translation = _Translation(self, framing)
+            take_over = partial(self._hand_over, translation)
+            source, passage = Continuation(journey.continues, self._turns, stream, take_over), translation
+        elif tunnel:
             framing = stream.framing
-            passage: _Passage = _Tunnel(self, framing)
+            passage = _Tunnel(self, framing)
         else:
             framing = client.framing(journey.request())
             passage = _Translation(self, framing)
@@ -111,30 +128,36 @@ class Delivery:
             headers.extend(passed_on(self.leg.answer.headers))
         journey.record.status = 200
         sink = await journey.door.start(200, headers)
-        await self._pass_stream(sink, passage, stream)
+        await self._pass_stream(sink, passage, source)
 
-    async def _pass_stream(self, sink: Sink, passage: _Passage, stream: Stream) -> None:
+    def _hand_over(self, translation: _Translation, leg: Leg) -> None:
+        """Another leg takes over."""
+        self.leg = leg
+        self._losses = tuple(dict.fromkeys(self._losses + leg.prepared.losses))
+        translation.by(leg.prepared.target.maker)
+
+    async def _pass_stream(self, sink: Sink, passage: _Passage, source: Source) -> None:
         heart = Heartbeat(sink, self.journey.arrival.codec.manners.keep_alive)
         record = self.journey.record
         try:
-            while (arrived := await stream.receive()) is not None:
+            while (arrived := await source.receive()) is not None:
                 written = passage.write(*arrived)
                 if written:
                     await heart.send(written)
             last = passage.close()
-            broken = self.leg.watch.failure is not None
-            record.losses = self.prepared.losses + passage.losses()
-            self._settle("broken" if broken else "ok")
+            failure = source.failure
+            record.losses = self._losses + passage.losses()
+            self._settle("ok" if failure is None else "broken", failure)
             if last:
                 await sink.send(last)
-            if broken and not self.journey.arrival.codec.manners.raises_in_band:
+            if failure is not None and not self.journey.arrival.codec.manners.raises_in_band:
                 sink.abort()
             else:
                 await sink.end()
         except BaseException:
             # The client left, or the server is stopping: what was used until now is still recorded.
-            record.losses = self.prepared.losses + passage.losses()
-            self._settle("ok" if self.leg.watch.ended else "client_gone")
+            record.losses = self._losses + passage.losses()
+            self._settle("ok" if self.leg.watch.ended else "client_gone", source.failure)
             sink.abort()
             raise
         finally:
@@ -149,7 +172,7 @@ class Delivery:
         sink = await journey.door.start(200, self._headers(CONTENT_TYPE_OF_FRAMING[framing]))
         await sink.send(passage.write(unfold(response), b""))
         last = passage.close()
-        journey.record.losses = self.prepared.losses + passage.losses()
+        journey.record.losses = self._losses + passage.losses()
         self._settle("ok")
         if last:
             await sink.send(last)
@@ -157,16 +180,14 @@ class Delivery:
 
     # --- The record ------------------------------------------------------------------------------------------------
 
-    def _settle(self, outcome: Outcome) -> None:
-        """The row, as it is now known."""
-        journey, failure = self.journey, self.leg.watch.failure
-        record = journey.record
+    def _settle(self, outcome: Outcome, failure: Failure | None = None) -> None:
+        """The row, as it is now known; `failure` is what the client is told of."""
+        journey, record = self.journey, self.journey.record
         self.leg.settle(outcome)
         record.outcome = outcome
         if failure is not None:
             record.error = (failure.code or failure.kind)[:MAX_NOTED]
-        if not record.losses:
-            record.losses = self.prepared.losses
+        record.losses = record.losses or self._losses
         journey.finish()
 
 
@@ -257,6 +278,10 @@ class _Translation:
                 named = msgspec.structs.replace(event, response=self._delivery.named(event.response))
                 return [*events[:number], named, *events[number + 1 :]]
         return events
+
+    def by(self, maker: Maker) -> None:
+        """From now on the proofs are those of another model."""
+        self._seal.maker = maker
 
     def close(self) -> bytes:
         return self._writer.close()

@@ -16,22 +16,19 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from freehold.errors import CallerError, FreeholdError, UpstreamError
-from freehold.exchange.asking import BYTES_A_TOKEN
 from freehold.exchange.effects import effects
 from freehold.exchange.leg import Stream
+from freehold.exchange.pace import CHARACTERS_A_TOKEN
 from freehold.exchange.turns import Turns
-from freehold.ir import Generate, Usage
+from freehold.ir import Usage
 from freehold.protocols.codec import Unsupported
 from freehold.providers.prices import cost
-from freehold.routing.tokens import count
 
 if TYPE_CHECKING:
     from freehold.exchange.leg import Leg, Opened
     from freehold.exchange.road import Journey
     from freehold.exchange.target import Found, Place
 
-CHARACTERS_A_TOKEN = 4
-"""Of output that was seen before it was cut: English has about so many."""
 LONGEST_COUNT = 0.05
 """Seconds that a winner waits for the input of losers to be counted, which began when the second was asked."""
 
@@ -83,7 +80,7 @@ class _Race:
                 self._won = found[0]
                 await self._cut()
                 try:
-                    await self._journey.deliver(*found)
+                    await self._journey.deliver(*found, self._turns)
                 except UpstreamError as error:
                     self._won = None
                     self._turns.failed(error)
@@ -146,7 +143,7 @@ class _Race:
         self._start(leg)
         for runner in self._running:
             if runner.counting is None:
-                runner.counting = asyncio.ensure_future(self._count(runner.leg))
+                runner.counting = asyncio.ensure_future(runner.leg.sent())
 
     def _against(self) -> str | None:
         """What forbids to ask twice at once: the request itself."""
@@ -154,13 +151,6 @@ class _Race:
             return effects(self._journey.request())
         except (CallerError, Unsupported):
             return "the request can not be read"
-
-    async def _count(self, leg: Leg) -> int:
-        """The input tokens of what was sent; in a thread, since a long body takes long."""
-        request = self._journey.request()
-        if not isinstance(request, Generate):
-            return _by_length(leg)
-        return (await asyncio.to_thread(count, request, leg.prepared.target.tokenizer)).tokens
 
     async def _cut(self) -> None:
         """Cut all that are still running."""
@@ -191,7 +181,7 @@ class _Race:
             await leg.cut()
         if counting is None:
             return  # nobody was beside it: the client left
-        sent = counting.result() if counting.done() and counting.exception() is None else _by_length(leg)
+        sent = counting.result() if counting.done() and counting.exception() is None else leg.sent_at_least()
         runner.forget()
         leg.presume(Usage(input_tokens=sent, output_tokens=seen // CHARACTERS_A_TOKEN))
         leg.attempt.lost = self._won is not None
@@ -216,7 +206,3 @@ class _Race:
 
     def _billed(self, leg: Leg) -> float:
         return float(leg.attempt.cost_nano_usd or 0) if self._priced else 1.0
-
-
-def _by_length(leg: Leg) -> int:
-    return len(leg.prepared.wire.body) // BYTES_A_TOKEN

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from freehold.errors import UpstreamError
+from freehold.exchange.asking import BYTES_A_TOKEN
 from freehold.exchange.failures import attempt_failed, failure_of, kind_of, without_credentials
 from freehold.exchange.metering import usage_of
 from freehold.exchange.record import MAX_NOTED, AttemptRecord, Outcome, UsageRecord, UsageSource
@@ -24,25 +25,28 @@ from freehold.ir import (
     ErrorEnd,
     Event,
     Failure,
+    Generate,
     Pulse,
     Response,
     ResponseEnd,
     ResponseStart,
     Result,
     TextDelta,
+    Usage,
     UsageDelta,
 )
 from freehold.ir.fold import fold, merge_usage
 from freehold.protocols.codec import Framing, WireResponse
 from freehold.providers.auth import Fixed, Grant
 from freehold.providers.prices import cost
+from freehold.routing.tokens import count
 from freehold.transport.framing import FrameParser, frame_parser
 from freehold.transport.framing.sse import write_sse
 
 if TYPE_CHECKING:
     from freehold.exchange.lanes import Prepared
+    from freehold.exchange.pace import Pace
     from freehold.exchange.road import Journey
-    from freehold.ir import Usage
     from freehold.protocols.codec import Frame, StreamDecoder
     from freehold.routing.features import Candidate
     from freehold.transport.answer import Answer
@@ -98,11 +102,23 @@ class Stream:
     A connection that fails in the middle ends as an ErrorEnd.
     """
 
-    __slots__ = ("_answer", "_begun", "_decoder", "_held", "_hides", "_left", "_leg", "_over", "_parser", "framing")
+    __slots__ = (
+        "_answer",
+        "_begun",
+        "_decoder",
+        "_held",
+        "_hides",
+        "_left",
+        "_over",
+        "_pace",
+        "_parser",
+        "framing",
+        "leg",
+    )
 
     def __init__(self, leg: Leg, answer: Answer, framing: Framing) -> None:
         journey, prepared = leg.journey, leg.prepared
-        self._leg = leg
+        self.leg = leg
         self._answer = answer
         self.framing: Framing = framing
         self._parser: FrameParser = frame_parser(framing)
@@ -112,6 +128,12 @@ class Stream:
         self._held: list[Arrived] = []
         self._begun = False
         self._over = False
+        self._pace = journey.pace()
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why it broke off, once it did."""
+        return self.leg.watch.failure
 
     async def hold(self) -> None:
         """Wait until it has said something, or has kept silent for long. Raises UpstreamError if it breaks before."""
@@ -122,7 +144,7 @@ class Stream:
                     said = await self._until(_ANNOUNCING)
             except TimeoutError:
                 return
-        failure = self._leg.watch.failure
+        failure = self.leg.watch.failure
         if failure is not None and not said:
             raise attempt_failed(failure)
         if not self._held:
@@ -140,8 +162,8 @@ class Stream:
         """Read it to its end and still hold all of it. Raises UpstreamError if it breaks off before."""
         while (arrived := await self._receive()) is not None:
             self._held.append(arrived)
-        if self._leg.watch.failure is not None:
-            raise attempt_failed(self._leg.watch.failure)
+        if self.leg.watch.failure is not None:
+            raise attempt_failed(self.leg.watch.failure)
         return fold(events for batches, _ in self._held for events in batches)
 
     def seen(self) -> int:
@@ -162,7 +184,7 @@ class Stream:
             data = await self._answer.receive()
             if data:
                 arrived = self._read(self._parser.feed(data), data)
-                self._over = self._leg.watch.failure is not None
+                self._over = self.leg.watch.failure is not None
                 return arrived
             frames = self._parser.close()
         except UpstreamError as error:
@@ -178,25 +200,35 @@ class Stream:
         self._left -= len(data)
         if self._left < 0:
             raise _endless()
-        decode, watch = self._decoder.feed, self._leg.watch
+        decode, watch = self._decoder.feed, self.leg.watch
         batches = [decode(frame) for frame in frames]
         for events in batches:
             watch.see(events)
             self._begun = self._begun or bool(events)
+        if self._pace is not None:
+            self._measure(self._pace, batches)
         if not self._hides:
             return batches, data
-        if self._leg.prepared.lane == "tunnel":
+        if self.leg.prepared.lane == "tunnel":
             kept = zip(frames, batches, strict=True)
             return batches, b"".join(write_sse(frame) for frame, events in kept if not only_usage(events))
         return [events for events in batches if not only_usage(events)], data
 
+    def _measure(self, pace: Pace, batches: list[list[Event]]) -> None:
+        """Look how fast the text comes; once it has been too slow it is not measured any more."""
+        deltas = (event for events in batches for event in events if isinstance(event, TextDelta | ArgumentsDelta))
+        characters = sum(len(event.text) for event in deltas)
+        if characters and pace.slow(self.leg.journey.now(), characters):
+            self._pace = None
+            self.leg.is_slow()
+
     def _broken(self, error: UpstreamError) -> Arrived:
         broken: list[Event] = [ErrorEnd(failure=failure_of(error))]
-        self._leg.watch.see(broken)
+        self.leg.watch.see(broken)
         return [broken], b""
 
     def _last(self, frames: list[Frame]) -> Arrived | None:
-        watch = self._leg.watch
+        watch = self.leg.watch
         batches = [self._decoder.feed(frame) for frame in frames]
         for events in batches:
             watch.see(events)
@@ -225,6 +257,7 @@ class Leg:
         "first_token",
         "journey",
         "prepared",
+        "slow",
         "watch",
     )
 
@@ -240,6 +273,8 @@ class Leg:
         """When it was sent, on the journey's clock."""
         self.first_token: float | None = None
         """Seconds to the first event that says something; None for whole answers."""
+        self.slow = False
+        """Whether its stream fell below the speed that the model may have at least."""
         self._granted = Grant()
         self._probing = False
         self._settled = False
@@ -336,12 +371,7 @@ class Leg:
 
     async def _folded(self, stream: Stream) -> Response:
         """The whole answer of an upstream that streams to a client that did not ask for it."""
-        batches: list[list[Event]] = []
-        while (arrived := await stream.receive()) is not None:
-            batches.extend(arrived[0])
-        if self.watch.failure is not None:
-            raise attempt_failed(self.watch.failure)
-        return fold(batches)
+        return await stream.whole()
 
     # --- How it ends ---------------------------------------------------------------------------------------------
 
@@ -354,7 +384,9 @@ class Leg:
         if failure is not None:
             attempt.error = (failure.code or failure.kind)[:MAX_NOTED]
         health, usage = self.journey.road.health, self.watch.usage
-        if outcome == "broken" and failure is not None:
+        if self.slow:
+            attempt.error = "too_slow"
+        elif outcome == "broken" and failure is not None:
             health.failed(self.candidate, kind_of(failure), self.journey.now())
         elif outcome == "ok":
             written = 0 if usage is None else usage.output_tokens or 0
@@ -374,7 +406,25 @@ class Leg:
             return
         self._note()
         self.attempt.error = error.code[:MAX_NOTED]
-        self.journey.road.health.failed(self.candidate, error.kind, self.journey.now(), after=error.retry.after)
+        if not self.slow:
+            health, after = self.journey.road.health, error.retry.after
+            health.failed(self.candidate, error.kind, self.journey.now(), after=after)
+
+    def is_slow(self) -> None:
+        """Hold it against the target at once: a slow stream may last for long."""
+        self.slow = True
+        self.journey.road.health.failed(self.candidate, "timeout", self.journey.now())
+
+    async def sent(self) -> int:
+        """Our own count of the input tokens; in a thread, since a long body takes long."""
+        request = self.prepared.request or self.journey.request()
+        if not isinstance(request, Generate):
+            return self.sent_at_least()
+        return (await asyncio.to_thread(count, request, self.prepared.target.tokenizer)).tokens
+
+    def sent_at_least(self) -> int:
+        """The same from the body's length, at once."""
+        return len(self.prepared.wire.body) // BYTES_A_TOKEN
 
     async def cut(self) -> None:
         """Nobody waits for it any more: cut it, so that the provider stops working; no fault of the target's."""

@@ -77,6 +77,9 @@ class Places:
             rule=Rule(strategy=STRATEGIES[resolution.strategy], weights=resolution.weights),
             candidates=candidates,
             smallest=min((each.context for each in candidates if each.context is not None), default=LARGEST_BODY),
+            continues=resolution.continues,
+            floor=resolution.floor,
+            window=resolution.window,
             restricts=len(places) > 1 and any(each.takes and not each.takes >= MEDIA for each in candidates),
         )
         if len(self._resolved) < 4096:  # names come from callers: remembering them must not fill memory

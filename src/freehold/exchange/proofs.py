@@ -147,11 +147,11 @@ def _seal_part(part: Part, maker: Maker, seal: _Seal) -> tuple[Part, ...]:
 class SealedStream:
     """The same for a stream: batches in, batches with sealed proofs out, parts renumbered where carriers come in."""
 
-    __slots__ = ("_client", "_indexes", "_maker", "_next", "_open", "_seal", "_untouched")
+    __slots__ = ("_client", "_indexes", "_next", "_open", "_seal", "_untouched", "maker")
 
     def __init__(self, client: Language, maker: Maker, sealer: Sealer, project: str) -> None:
         self._client = client
-        self._maker = maker
+        self.maker = maker
         self._seal = _sealing(sealer, project)
         self._indexes: dict[tuple[int, int], int] = {}
         self._next: dict[int, int] = {}
@@ -215,10 +215,10 @@ class SealedStream:
         proofs: list[Proof] = []
         if isinstance(part, Text | Reasoning | ToolCall | Media) and _foreign(part, self._client) and part.proof:
             if isinstance(part, ToolCall):
-                self._carry(event.choice, self._seal(_payload(part, part.proof, self._maker)), events)
+                self._carry(event.choice, self._seal(_payload(part, part.proof, self.maker)), events)
                 part = msgspec.structs.replace(part, proof=None)
             elif isinstance(part, Reasoning) and part.redacted:
-                part = msgspec.structs.replace(part, proof=self._seal(_payload(part, part.proof, self._maker)))
+                part = msgspec.structs.replace(part, proof=self._seal(_payload(part, part.proof, self.maker)))
             else:
                 proofs.append(part.proof)
                 part = msgspec.structs.replace(part, proof=None)
@@ -249,14 +249,14 @@ class SealedStream:
         proof = Proof(origin=proofs[0].origin, value="".join(item.value for item in proofs))
         if isinstance(part, Reasoning):
             whole = part if part.text else msgspec.structs.replace(part, text="".join(words))
-            sealed = self._seal(_payload(whole, proof, self._maker))
+            sealed = self._seal(_payload(whole, proof, self.maker))
             events.append(ProofDelta(index=number, proof=sealed, choice=event.choice))
             if isinstance(final, Reasoning):
                 final = msgspec.structs.replace(final, proof=sealed)
             events.append(msgspec.structs.replace(event, index=number, part=final))
             return
         events.append(msgspec.structs.replace(event, index=number, part=final))
-        self._carry(event.choice, self._seal(_payload(part, proof, self._maker)), events)
+        self._carry(event.choice, self._seal(_payload(part, proof, self.maker)), events)
 
 
 class Opened(msgspec.Struct, frozen=True):

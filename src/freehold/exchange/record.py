@@ -28,7 +28,7 @@ after it had begun."""
 
 UsageSource = Literal["provider", "partial", "estimate"]
 """`provider`: its final figure. `partial`: what it had reported when the stream broke or the client left. `estimate`:
-what Freehold counted for a client that asked for a count; nothing was used."""
+what Freehold counted, for a stream that another target went on with, or for a client that asked for a count."""
 
 MAX_NOTED = 200
 """Characters of a provider's own error code or request id that go on the record; real ones are under 100."""
@@ -51,6 +51,15 @@ class AttemptRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     usage: UsageRecord | None = None
     cost_nano_usd: int | None = None
     price_version: str | None = None
+    seam: SeamRecord | None = None
+
+
+class SeamRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Where an attempt went on with what another had begun: lengths in characters of text."""
+
+    how: Literal["prefill", "instruction", "afresh"]
+    after: int
+    removed: int = 0
 
 
 class UsageRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

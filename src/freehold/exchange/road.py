@@ -25,9 +25,11 @@ from freehold.exchange.cascade import ascend
 from freehold.exchange.counting import answer_count, counts, may_count
 from freehold.exchange.delivery import Delivery
 from freehold.exchange.door import Arrival, ClientGone, Door
+from freehold.exchange.effects import effects
 from freehold.exchange.failures import failure_of, for_caller
 from freehold.exchange.headers import said_in_header
 from freehold.exchange.hedging import race
+from freehold.exchange.joint import resumable
 from freehold.exchange.lanes import (
     Glance,
     Prepared,
@@ -41,6 +43,7 @@ from freehold.exchange.lanes import (
 )
 from freehold.exchange.leg import Leg, Opened
 from freehold.exchange.media import FetchPolicy, fetchable, inline_media
+from freehold.exchange.pace import Pace
 from freehold.exchange.permission import check_model, refuse_steering, without_other_names
 from freehold.exchange.proofs import Sealer, open_proofs
 from freehold.exchange.record import MAX_NOTED, ExchangeRecord, Spool, add_up
@@ -57,6 +60,7 @@ from freehold.routing.retries import SHARE, Retries
 from freehold.telemetry.counters import Counters
 
 if TYPE_CHECKING:
+    from freehold.exchange.joint import Joint
     from freehold.transport.client import Upstream
 
 JITTER = 0.2
@@ -136,6 +140,7 @@ class Journey:
         "answered",
         "arrival",
         "ask",
+        "continues",
         "door",
         "failed",
         "found",
@@ -161,6 +166,8 @@ class Journey:
         self._request: Request | None = None
         self._written = False
         self.answered = False
+        self.continues: Generate | None = None
+        """The request, where another target goes on if the stream of its answer breaks."""
         self.record = ExchangeRecord(
             id=arrival.id,
             started=arrival.started,
@@ -231,7 +238,7 @@ class Journey:
         for attempt in record.attempts:
             status = "none" if attempt.status is None else str(attempt.status)
             counters.add("attempts_total", (("target", attempt.target), ("status", status)))
-        if record.usage is not None and record.usage.source != "estimate":
+        if record.usage is not None and record.operation != "count":
             counters.add("input_tokens_total", (), record.usage.input_tokens or 0)
             counters.add("output_tokens_total", (), record.usage.output_tokens or 0)
         if record.cost_nano_usd is not None:
@@ -283,6 +290,8 @@ class Journey:
         if self.arrival.operation == "count":
             await self._ask_for_count(found)
             return
+        if found.continues and seen.stream and arrival.operation == "generate":
+            self.continues = self._continuable()
         places = self._decide(found)
         failed = await self._try_all(places)
         if failed is None:
@@ -295,6 +304,21 @@ class Journey:
             failed = await self._try_all(places)
         if failed is not None:
             raise failed
+
+    def _continuable(self) -> Generate | None:
+        """The request, if its answer may be put together from several; one that we can not read may not."""
+        try:
+            request = self.request()
+        except (CallerError, Unsupported):
+            return None
+        if isinstance(request, Generate) and resumable(request) and effects(request) is None:
+            return request
+        return None
+
+    def pace(self) -> Pace | None:
+        """What measures a stream's speed; None where it may be as slow as it likes."""
+        found = self.found
+        return Pace(found.floor, found.window) if found is not None and found.floor else None
 
     async def _ask_for_count(self, found: Found) -> None:
         """Whoever would be asked counts; where they can not, or not just now, we do."""
@@ -358,20 +382,22 @@ class Journey:
         self._request = await inline_media(request, policy, self.road.client, self.arrival.deadline)
         return True
 
-    def prepare(self, target: Target) -> Prepared:
-        """The request as a target is asked it. Raises Unsupported, CallerError."""
+    def prepare(self, target: Target, joint: Joint | None = None) -> Prepared:
+        """The request as a target is asked it, or asked to go on. Raises Unsupported, CallerError."""
         arrival = self.arrival
         seen = self.seen
         # Only Gemini's clients choose a framing; upstream it is always server-sent events.
         varies = seen.stream and arrival.codec.name == "gemini-generate"
         framing = arrival.codec.framing(self.request()) if varies else None
-        if tunnels(arrival.codec, framing, target, arrival.wire, seen):
+        if joint is None and tunnels(arrival.codec, framing, target, arrival.wire, seen):
             prepared = tunnel(arrival.wire, seen, target, arrival.operation)
             if prepared is not None:
                 return prepared
         request = self.request()
         losses: tuple[Loss, ...] = ()
         if isinstance(request, Generate):
+            if joint is not None:
+                request = joint.resume(request, target).request
             opened = open_proofs(
                 request,
                 target=target.codec.language,
@@ -389,17 +415,21 @@ class Journey:
                 request = stateless(request)
         return encode(request, target, arrival.codec, losses)
 
-    async def deliver(self, leg: Leg, opened: Opened) -> None:
-        """Pass an answer on. Raises UpstreamError while nothing has reached the client."""
+    async def deliver(self, leg: Leg, opened: Opened, turns: Turns) -> None:
+        """Pass an answer on. Raises UpstreamError while nothing has reached the client.
+
+        Where its stream breaks, the model may have those whose turn would be next go on.
+        """
+        delivery = Delivery(self, leg, turns)
         try:
-            await Delivery(self, leg).deliver(opened)
+            await delivery.deliver(opened)
         except UpstreamError as error:
-            await leg.fail(error)
+            await delivery.leg.fail(error)
             raise
         except BaseException:
-            await leg.cut()
+            await delivery.leg.cut()
             raise
-        leg.release()
+        delivery.leg.release()
 
 
 def _our_fault() -> FreeholdError:

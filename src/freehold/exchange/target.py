@@ -76,6 +76,11 @@ class Found(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     smallest: int = 0
     restricts: bool = False
     """Whether a candidate is known not to take every medium."""
+    continues: bool = False
+    """Whether another target goes on with a stream that breaks."""
+    floor: float = 0.0
+    """Tokens a second that a stream has to have at least, measured over `window` seconds; 0: as slow as it likes."""
+    window: float = 10.0
 
     def by(self, strategy: str) -> Found:
         """The same with another strategy, which has to exist."""

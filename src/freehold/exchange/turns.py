@@ -15,6 +15,7 @@ from freehold.exchange.leg import Leg
 from freehold.protocols.codec import Unsupported
 
 if TYPE_CHECKING:
+    from freehold.exchange.joint import Joint
     from freehold.exchange.road import Journey
     from freehold.exchange.target import Place
     from freehold.ir import Loss
@@ -39,8 +40,8 @@ class Turns:
         journey = self._journey
         return self._places[self._at] if not journey.record.attempts or journey.may_try() else None
 
-    async def next(self, *, escalates: bool = False) -> Leg | None:
-        """The next attempt, ready to be made; None when there is none.
+    async def next(self, *, escalates: bool = False, joint: Joint | None = None) -> Leg | None:
+        """The next attempt, ready to be made, or to go on with what was said; None when there is none.
 
         After the first, each takes from its target's retry budget, unless it `escalates`: then it is wanted for its own
         sake, though nothing has failed. Raises CallerError for a request that can not be read.
@@ -48,23 +49,23 @@ class Turns:
         journey = self._journey
         while (place := self.peek()) is not None:
             self._at += 1
-            prepared = await self._prepared(place)
+            prepared = await self._prepared(place, joint)
             if prepared is not None and self._affords(place.name, escalates=escalates):
                 return Leg(journey, place.candidate, prepared)
         return None
 
-    async def _prepared(self, place: Place) -> Prepared | None:
+    async def _prepared(self, place: Place, joint: Joint | None) -> Prepared | None:
         journey, arrival = self._journey, self._journey.arrival
         try:
             target = choose_target(place, arrival.codec, journey.request, arrival.operation)
-            prepared = journey.prepare(target)
+            prepared = journey.prepare(target, joint)
         except Unsupported as error:
             journey.record.rejections[place.name] = str(error)
             self._last = self._last or CallerError(str(error), code="unsupported_operation", kind="unsupported")
             return None
         lost = refused_losses(prepared.losses, arrival.strictness)
         if lost and await journey.fetched_media():
-            prepared = journey.prepare(target)
+            prepared = journey.prepare(target, joint)
             lost = refused_losses(prepared.losses, arrival.strictness)
         if not lost:
             return prepared
@@ -101,7 +102,7 @@ async def ask_in_turn(journey: Journey, turns: Turns) -> FreeholdError | None:
     """The next one when one has failed, until one answers (None); else the error to report."""
     while (leg := await turns.next()) is not None:
         try:
-            await journey.deliver(leg, await leg.open())
+            await journey.deliver(leg, await leg.open(), turns)
         except UpstreamError as error:
             turns.failed(error)
         else:

@@ -65,7 +65,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Resolution(msgspec.Struct, frozen=True, kw_only=True):
-    """What a name means: the targets in order of preference, the strategy that chooses among them, its settings."""
+    """What a name means: the targets in order of preference, how to choose among them, and what a stream may do."""
 
     name: str
     targets: tuple[Target, ...]
@@ -73,6 +73,9 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
     weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
     hedge: Hedge = Hedge()
     check: Check = Check()
+    continues: bool = False
+    floor: float = 0.0
+    window: float = 10.0
 
 
 class Names:
@@ -146,6 +149,9 @@ class Names:
             weights=model.weights.numbers(),
             hedge=model.hedge,
             check=model.check,
+            continues=model.continues == "text",
+            floor=model.speed_floor,
+            window=model.speed_window,
         )
 
     def _target(self, account: str, rest: str, *, weight: float = 1.0) -> Target:
