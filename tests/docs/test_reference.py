@@ -77,7 +77,7 @@ def test_the_anchor_that_an_error_names_exists(code: str) -> None:
 )
 def test_every_setting_has_its_anchor(section: type[msgspec.Struct]) -> None:
     tables = {"name", "timeouts", "weights", "hedge", "check"}
-    settings = {field.name for field in msgspec.structs.fields(section)} - tables
+    settings = {field.encode_name for field in msgspec.structs.fields(section)} - tables
     assert settings <= anchors("configuration")
 
 

@@ -35,6 +35,29 @@ hedge = {{ after = 0.05, extra_cost = 1.0 }}
 [models.checked]
 targets = ["openai-chat/gpt-4o@openai-chat", "anthropic-messages/claude-sonnet-4-5"]
 strategy = "cascade"
+[models.going-on]
+targets = ["openai-chat/gpt-4o@openai-chat", "anthropic-messages/claude-sonnet-4-5"]
+continue = "text"
+[models.going-on-from-claude]
+targets = ["anthropic-messages/claude-sonnet-4-5", "openai-chat/gpt-4o@openai-chat"]
+continue = "text"
+[models.going-on-twice]
+targets = [
+    "openai-chat/gpt-4o@openai-chat", "anthropic-messages/claude-sonnet-4-5", "gemini-generate/gemini-2.5-pro",
+]
+continue = "text"
+[models.going-on-in-words]
+targets = ["openai-chat/gpt-4o@openai-chat", "gemini-generate/gemini-2.5-pro"]
+continue = "text"
+[models.brisk]
+targets = ["openai-chat/gpt-4o@openai-chat", "anthropic-messages/claude-sonnet-4-5"]
+continue = "text"
+speed_floor = 50
+speed_window = 0.4
+[models.brisk-alone]
+targets = ["openai-chat/gpt-4o@openai-chat", "anthropic-messages/claude-sonnet-4-5"]
+speed_floor = 50
+speed_window = 0.4
 [limits]
 body = 65536
 drain_timeout = 5.0

@@ -68,14 +68,14 @@ class Continuation:
         self._take_over = take_over
         self.leg: Leg = stream.leg
         self.failure: Failure | None = None
+        self._stays = False
+        """Whether nobody else could go on where this one is too slow."""
 
     async def receive(self) -> Arrived | None:
         """The next piece that the client is told of. An end without its end is an ErrorEnd."""
         joint = self._joint
-        tried = False
         while not (joint.ended or self.failure):
-            if self.leg.slow and not tried:
-                tried = True
+            if self.leg.slow and not self._stays:
                 mended = await self._leave_slow()
                 if mended is not None:
                     return mended
@@ -109,12 +109,14 @@ class Continuation:
     async def _leave_slow(self) -> Arrived | None:
         """Let another target go on where this one is too slow; None where none can: slow is better than broken."""
         joint = self._joint
+        self._stays = True
         if joint.complete or joint.fixed:
             return None
         held: list[Event] = []
         joint.flush(held)
         said = await self._next(leaving=True)
         if said is not None:
+            self._stays = False
             return [held, *said], b""
         return ([held], b"") if held else None
 
@@ -136,10 +138,10 @@ class Continuation:
             else:
                 await leg.cut()
                 continue
-            if leaving:
-                await self._give_up(before)
             self.leg = leg
             self._take_over(leg)
+            if leaving:
+                await self._give_up(before)
             return [joint.go_on(resumption.overlap, before.watch.usage)]
         return None
 

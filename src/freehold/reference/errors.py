@@ -347,6 +347,14 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "Check that `base_url` names an HTTP server, and its scheme.",
     ),
     _entry(
+        "too_slow",
+        "provider",
+        504,
+        "The answer came more slowly than the model's `speed_floor`, and there was nobody else to ask.",
+        "Ask again, or lower `speed_floor`. A slow stream goes on: this is what a client without one is "
+        "told, and what the record says of the attempt.",
+    ),
+    _entry(
         "upstream_truncated",
         "provider",
         502,

@@ -7,7 +7,7 @@ from typing import Final, get_args
 
 import msgspec
 
-from freehold.exchange.record import AttemptRecord, ExchangeRecord, Outcome, UsageRecord
+from freehold.exchange.record import AttemptRecord, ExchangeRecord, Outcome, SeamRecord, UsageRecord
 from freehold.ir import Loss
 from freehold.reference.markdown import code, table
 
@@ -58,10 +58,18 @@ FIELDS: Final[Mapping[type[msgspec.Struct], Mapping[str, str]]] = {
         "usage": "The tokens that this try used; see [below](#usage). Absent where the provider reported none.",
         "cost_nano_usd": "What they cost, in billionths of a US dollar. Absent where no price is known.",
         "price_version": "The dated price list that `cost_nano_usd` was computed with.",
+        "seam": "Where it went on with what the attempt before had begun; see [below](#a-seam).",
+    },
+    SeamRecord: {
+        "how": "`prefill`: the answer so far was given as the beginning of the model's own. `instruction`: it was told "
+        "in words to go on. `afresh`: no text had been said, so it was asked as the others.",
+        "after": "Characters of text that the client had been sent before.",
+        "removed": "Characters that the model repeated and the client was not sent.",
     },
     UsageRecord: {
         "source": "`provider`: its final figure. `partial`: what it had reported when the stream broke or the client "
-        "left. `estimate`: Freehold's own [count](token-counts.md), for a client that asked for one.",
+        "left. `estimate`: Freehold's own [count](token-counts.md), for a client that asked for one, or for an attempt "
+        "whose stream another went on with; of a sum, that one of its parts is one.",
         "input_tokens": "All input tokens, cached ones included.",
         "output_tokens": "All output tokens, reasoning included.",
         "cache_read": "Of the input: read from the provider's cache.",
@@ -99,6 +107,7 @@ def page() -> str:
     for title, kind in (
         ("The row", ExchangeRecord),
         ("An attempt", AttemptRecord),
+        ("A seam", SeamRecord),
         ("Usage", UsageRecord),
         ("A loss", Loss),
     ):
