@@ -35,6 +35,11 @@ hedge = {{ after = 0.05, extra_cost = 1.0 }}
 [models.checked]
 targets = ["openai-chat/gpt-4o@openai-chat", "anthropic-messages/claude-sonnet-4-5"]
 strategy = "cascade"
+[limits]
+body = 65536
+drain_timeout = 5.0
+"""
+GOING_ON = """
 [models.going-on]
 targets = ["openai-chat/gpt-4o@openai-chat", "anthropic-messages/claude-sonnet-4-5"]
 continue = "text"
@@ -58,9 +63,6 @@ speed_window = 0.4
 targets = ["openai-chat/gpt-4o@openai-chat", "anthropic-messages/claude-sonnet-4-5"]
 speed_floor = 50
 speed_window = 0.4
-[limits]
-body = 65536
-drain_timeout = 5.0
 """
 PLANTED = "sk-planted-secret-000111222333"
 """Stands in every credential and prompt that a test wants to find nowhere else."""
@@ -112,7 +114,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     )
     others = ("openai-responses", "anthropic-messages", "gemini-generate", "bedrock-converse", "azure-openai")
     upstreams = {"openai-chat": quick, **{name: UPSTREAMS[name] for name in others}}
-    more = MORE.replace("{dead}", str(closed_port()))
+    more = GOING_ON + MORE.replace("{dead}", str(closed_port()))
     gateway = Gateway(tmp_path_factory.mktemp("gateway"), keys=False, more=more, upstreams=upstreams)
     gateway.start()
     yield gateway

@@ -159,9 +159,11 @@ class Stream:
         return False
 
     async def whole(self) -> Response:
-        """Read it to its end and still hold all of it. Raises UpstreamError if it breaks off before."""
+        """Read it to its end and still hold all of it. Raises UpstreamError if it breaks off before, or is too slow."""
         while (arrived := await self._receive()) is not None:
             self._held.append(arrived)
+            if self.leg.slow:
+                raise UpstreamError("the provider's stream was too slow", code="too_slow", kind="timeout")
         if self.leg.watch.failure is not None:
             raise attempt_failed(self.leg.watch.failure)
         return fold(events for batches, _ in self._held for events in batches)
