@@ -112,11 +112,11 @@ def features(order: int, candidate: Candidate, standing: Standing, ask: Ask, rea
         standing.speed or 0.0,
         standing.errors,
         ask.output_tokens,
-        _draw(ask.draw, order) if DRAW in reads else 0.0,
+        chance_of(ask.draw, order) if DRAW in reads else 0.0,
     )
 
 
-def _draw(draw: float, order: int) -> float:
+def chance_of(draw: float, order: int) -> float:
     """A candidate's own chance: the exchange's, mixed with its place by the finaliser of MurmurHash3 (32 bit)."""
     mixed = (int(draw * _WORD) + (order + 1) * _STEP) & _MASK
     mixed = ((mixed ^ mixed >> 16) * 0x85EBCA6B) & _MASK
