@@ -7,6 +7,7 @@
 #   make docs       every documented command, every link, every anchor
 #   make docs-reference  write the reference pages anew
 #   make benchmark  what a request costs, measured here
+#   make replay     what each strategy costs and answers, against every fixed choice
 #   make format     let ruff rewrite
 #   make lock       resolve the dependencies anew
 #
@@ -33,7 +34,7 @@ PYTEST ?=
 WORKERS ?= auto
 RESULTS := build/test-results.xml
 
-.PHONY: help demo test test-agents lint lint-rules lint-format lint-types lint-imports docs docs-reference benchmark format lock clean
+.PHONY: help demo test test-agents lint lint-rules lint-format lint-types lint-imports docs docs-reference benchmark replay format lock clean
 
 help:
 	@sed -n 's/^#   make/  make/p' Makefile
@@ -54,7 +55,10 @@ lint: lint-rules lint-format lint-types lint-imports
 lint-rules: $(VENV)/.dev
 	$(BIN)/ruff check .
 
-lint-format: $(VENV)/.dev
+lint-replay: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.replay
+
+format: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 
 lint-types: $(VENV)/.dev

@@ -1,6 +1,7 @@
 """`python -m benchmarks.replay`: what each strategy costs and answers, against every fixed choice.
 
-Writes the readings to `benchmarks/replay/results.json` and the tables to `docs/explanation/replay.md`. Without
+Writes the readings to `benchmarks/replay/results.json`, those of a small sample to `sample.json` beside it, and the
+tables to `docs/explanation/replay.md`. Without
 `freehold[simulation]`'s compiler it takes a hundred times as long: then ask for less with `--every` and `--seeds`.
 """
 
@@ -13,19 +14,25 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from benchmarks.replay.fields import HERE, Field, Sample, fields, worlds
 from benchmarks.replay.tables import write
 from freehold.routing.strategies import STRATEGIES, Strategy
+from freehold.simulation.compiling import AVAILABLE
 from freehold.simulation.kernel import CHECKED
 from freehold.simulation.measures import Measures, measures
 from freehold.simulation.replay import CONDUCTS, conduct_of, replay
 from freehold.simulation.world import Rules, World
 
 RESULTS = HERE / "results.json"
+SAMPLE = HERE / "sample.json"
 PAGE = HERE.parents[1] / "docs" / "explanation" / "replay.md"
+
+SAMPLED = 40
+"""Requests of a trace that are in the small sample, each time that it comes."""
 
 Readings = dict[str, list[Measures]]
 """Of each strategy and fixed choice, one for each seed."""
@@ -46,14 +53,16 @@ def cells(field: Field, sample: Sample, seed: int) -> dict[str, tuple[World, Str
     return found
 
 
-def readings(field: Field, sample: Sample, seeds: Sequence[int], threads: int = 1) -> tuple[Readings, int]:
+def readings(
+    field: Field, sample: Sample, seeds: Sequence[int], *, threads: int = 1, compiled: bool = AVAILABLE
+) -> tuple[Readings, int]:
     """Every cell at every seed, and how many requests that were."""
     found: Readings = {}
     count = 0
 
     def run(cell: tuple[World, Strategy], seed: int) -> Measures:
         world, strategy = cell
-        return measures(world.requests, replay(world, strategy, Rules(seed=seed)))
+        return measures(world.requests, replay(world, strategy, Rules(seed=seed), compiled=compiled))
 
     with ThreadPoolExecutor(threads) as pool:
         for seed in seeds:
@@ -68,6 +77,15 @@ def readings(field: Field, sample: Sample, seeds: Sequence[int], threads: int = 
             count += sum(len(world.requests) for world, _ in at_once.values())
             sys.stderr.write(f"  {field.name}, seed {seed}: done\n")
     return found, count
+
+
+def sample(*, compiled: bool = AVAILABLE) -> dict[str, Any]:
+    """So little that plain Python can repeat it: what is published can be traced back to this code and data."""
+    found: dict[str, Any] = {}
+    for field in fields():
+        short = field._replace(trace=field.trace.head(SAMPLED))
+        found[field.name] = msgspec.to_builtins(readings(short, Sample(every=40.0), [0], compiled=compiled)[0])
+    return found
 
 
 def main() -> int:
@@ -85,7 +103,7 @@ def main() -> int:
         began, cpu, total = time.perf_counter(), time.process_time(), 0
         kept: dict[str, object] = {}
         for field in fields():
-            found, count = readings(field, Sample(options.every), range(options.seeds), options.threads)
+            found, count = readings(field, Sample(options.every), range(options.seeds), threads=options.threads)
             total += count
             kept[field.name] = {"requests": count, "readings": msgspec.to_builtins(found)}
         report["fields"] = kept
@@ -93,6 +111,7 @@ def main() -> int:
         report["seconds"] = round(time.perf_counter() - began, 1)
         report["cpu_seconds"] = round(time.process_time() - cpu, 1)
         options.json.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+        SAMPLE.write_text(json.dumps(sample(), indent=1) + "\n", "utf-8")
         sys.stderr.write(
             f"{total} requests in {report['seconds']} s, {report['cpu_seconds']} s of CPU, compilation included\n"
         )

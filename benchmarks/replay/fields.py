@@ -116,7 +116,7 @@ def price_row(provider: str, models: Sequence[str]) -> Row:
     periods: list[Period] = []
     with (DATA / "prices.csv").open(encoding="utf-8") as log:
         for event in csv.DictReader(log):
-            kind, _, what = event["event"].partition(":")
+            what = event["event"].partition(":")[2]
             if event["provider"] != provider or event["model"] not in models or not what.startswith("cost."):
                 continue
             known[what.removeprefix("cost.")] = float(event["new"]) if event["new"] else None

@@ -65,7 +65,9 @@ def _points(one: Mapping[str, list[float]], other: Mapping[str, list[float]]) ->
 
 def _against(rows: list[str], columns: list[str], cell: Callable[[str, str], Estimate], digits: int) -> str:
     head = ["", *(f"`{name.partition('/')[0]}`" for name in columns)]
-    return _table(head, [[f"`{row}`", *(_shown(cell(row, column), digits, sign="+") for column in columns)] for row in rows])
+    return _table(
+        head, [[f"`{row}`", *(_shown(cell(row, column), digits, sign="+") for column in columns)] for row in rows]
+    )
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -21,22 +21,36 @@ sys.addaudithook(refuse)
 import importlib
 import pkgutil
 
-packages, absent = (argument.split() for argument in sys.argv[1:])
+packages, absent, without = (argument.split() for argument in sys.argv[1:])
 sys.modules.update(dict.fromkeys(absent))
 
 for name in packages:
     package = importlib.import_module(name)
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        if module.name.startswith(tuple(without)):
+            continue
         if not module.name.endswith("__main__") and ".migrations." not in module.name:
             importlib.import_module(module.name)
 print(*sys.modules, sep="\\n")
 """
 
 
-def load(*packages: str, absent: Sequence[str] = ()) -> set[str]:
-    """Every module in memory after importing these packages whole, as if those absent were not installed."""
+def load(*packages: str, absent: Sequence[str] = (), without: Sequence[str] = ()) -> set[str]:
+    """Every module in memory after importing these packages, as if those absent were not installed.
+
+    `without` are parts of the packages that are left out.
+    """
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", IMPORT_EVERYTHING, " ".join(packages), " ".join(absent)],
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-c",
+            IMPORT_EVERYTHING,
+            " ".join(packages),
+            " ".join(absent),
+            " ".join(without),
+        ],
         capture_output=True,
         text=True,
         check=False,

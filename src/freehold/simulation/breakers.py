@@ -7,7 +7,7 @@ holds both equal over every step of a replay.
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from freehold.routing.health import (
     SMOOTHING,
     TARGETS_TO_OPEN,
 )
-from freehold.simulation.trace import Integers, Records
+from freehold.simulation.trace import Integers, Item, Records
 
 CALLER: Final = 0
 """Kinds of failure, by whose fault they are: the caller's (too long for the window)."""
@@ -66,12 +66,12 @@ def unknown(count: int) -> Records:
     return standings
 
 
-def blocks(breaker: Any, now: float) -> bool:
+def blocks(breaker: Item, now: float) -> bool:
     """Whether a breaker keeps requests away."""
     return breaker["until"] > 0.0 and (now < breaker["until"] or now < breaker["probing"])
 
 
-def may_be_asked(breakers: Records, standing: Any, target: int, domains: Integers, now: float) -> bool:
+def may_be_asked(breakers: Records, standing: Item, target: int, domains: Integers, now: float) -> bool:
     """Whether neither a breaker nor a cool-down speaks against a target."""
     for domain in domains:
         if domain >= 0 and blocks(breakers[domain], now):
@@ -87,7 +87,7 @@ def asked(breakers: Records, target: int, domains: Integers, now: float) -> None
             _probe(breakers[domain], now)
 
 
-def answered(breakers: Records, standing: Any, target: int, domains: Integers, first: float, speed: float) -> None:
+def answered(breakers: Records, standing: Item, target: int, domains: Integers, first: float, speed: float) -> None:
     """A target answered: seconds to its first token and tokens a second after that (0: not known)."""
     settle(breakers, target, domains)
     known = standing["first_token"]
@@ -107,7 +107,7 @@ def settle(breakers: Records, target: int, domains: Integers) -> None:
 
 
 def failed(
-    breakers: Records, standing: Any, target: int, domains: Integers, kind: int, now: float, after: float
+    breakers: Records, standing: Item, target: int, domains: Integers, kind: int, now: float, after: float
 ) -> None:
     """A target failed; `after` is the time in seconds for which it asked to be left alone, negative for none."""
     if kind == CALLER:
@@ -137,12 +137,12 @@ def _bits(number: int) -> int:
     return count
 
 
-def _probe(breaker: Any, now: float) -> None:
+def _probe(breaker: Item, now: float) -> None:
     if 0.0 < breaker["until"] <= now:
         breaker["probing"] = now + PROBE_LOST
 
 
-def _close(breaker: Any) -> None:
+def _close(breaker: Item) -> None:
     breaker["faults"] = 0
     breaker["until"] = 0.0
     breaker["probing"] = 0.0
@@ -150,7 +150,7 @@ def _close(breaker: Any) -> None:
     breaker["down"] = 0
 
 
-def _fail(breaker: Any, now: float, limit: int) -> None:
+def _fail(breaker: Item, now: float, limit: int) -> None:
     breaker["faults"] += 1
     breaker["probing"] = 0.0
     if breaker["until"] > 0.0:

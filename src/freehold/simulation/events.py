@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-from freehold.simulation.trace import Integers, Records
+from freehold.simulation.trace import Integers, Item, Records
 
 EVENT: Final = np.dtype(
     [
@@ -20,7 +20,7 @@ EVENT: Final = np.dtype(
 
 
 def push(events: Records, size: Integers, time: float, kind: int, subject: int, serial: int) -> None:
-    """Put an event into a heap of `size[0]`; `size[1]` counts all that ever were. Raises RuntimeError when it is full."""
+    """Put an event into a heap of `size[0]`; `size[1]` counts all there ever were. Raises RuntimeError if full."""
     place = size[0]
     if place >= len(events):
         raise RuntimeError("more is to happen than the replay has room for")
@@ -62,13 +62,13 @@ def pop(events: Records, size: Integers) -> tuple[float, int, int, int]:
     return time, kind, subject, serial
 
 
-def _before(one: Any, other: Any) -> bool:
+def _before(one: Item, other: Item) -> bool:
     if one["time"] != other["time"]:
         return one["time"] < other["time"]
     return one["turn"] < other["turn"]
 
 
-def _copy(source: Any, place: Any) -> None:
+def _copy(source: Item, place: Item) -> None:
     place["time"] = source["time"]
     place["turn"] = source["turn"]
     place["kind"] = source["kind"]

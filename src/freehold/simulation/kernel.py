@@ -5,15 +5,15 @@
                  │        └──────────────────┘
                  └── the client asks again, while it has patience
 
-Numbers and arrays only, so that numba can compile it; as plain Python it is the oracle of what was compiled. Its rules are
-those of `exchange.road`, `routing.decision` and `routing.health`, and a test plays what it did through them.
+Numbers and arrays only, so that numba can compile it; as plain Python it is the oracle of what was compiled. Its rules
+are those of `exchange.road`, `routing.decision` and `routing.health`, and a test plays what it did through them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -34,7 +34,7 @@ from freehold.simulation.breakers import (
 from freehold.simulation.chance import DRAWS, FAILS, FIRST, SETTLES, STALLS, spread, uniform
 from freehold.simulation.events import EVENT, pop, push
 from freehold.simulation.percentiles import BUCKETS, add, at
-from freehold.simulation.trace import Floats, Integers, Records
+from freehold.simulation.trace import Floats, Integers, Item, Records
 from freehold.simulation.world import Rules, World
 
 IN_TURN: Final = 0
@@ -61,8 +61,8 @@ OUTCOME: Final = np.dtype(
 """What became of a request."""
 
 DECIDED: Final = 0
-"""Kinds of entries in a diary. Decided: `target` are those to be asked, as digits to the base 64, the first one last, each
-plus one; `one` is the exchange's chance."""
+"""Kinds of entries in a diary. Decided: `target` are those to be asked, as digits to the base 64, the first one last,
+each plus one; `one` is the exchange's chance."""
 ASKED: Final = 1
 REPLIED: Final = 2
 """Answered: `one` and `other` are first token and speed."""
@@ -211,7 +211,7 @@ def prepare(world: World, rules: Rules, weights: Floats, diary: Records, room: i
     )
 
 
-def replay(score: Callable[[Floats, Floats], float], run: Run) -> None:
+def replay(score: Callable[..., float], run: Run) -> None:
     """Let all requests come and all end. Raises RuntimeError if more are under way at once than there is room for."""
     prices = 0
     for request in range(len(run.requests)):
@@ -223,7 +223,7 @@ def replay(score: Callable[[Floats, Floats], float], run: Run) -> None:
         if run.counters[_FREE] == 0:
             raise RuntimeError("more requests under way than the replay has room for")
         run.counters[_FREE] -= 1
-        number = run.free[run.counters[_FREE]]
+        number = int(run.free[run.counters[_FREE]])
         slot = run.slots[number]
         slot["request"] = request
         slot["prices"] = prices
@@ -236,7 +236,7 @@ def replay(score: Callable[[Floats, Floats], float], run: Run) -> None:
         _happen(score, run)
 
 
-def _happen(score: Callable[[Floats, Floats], float], run: Run) -> None:
+def _happen(score: Callable[..., float], run: Run) -> None:
     """The next event, unless what it was about is over."""
     now, kind, subject, serial = pop(run.events, run.counters)
     if kind <= _BEGINS:
@@ -256,7 +256,7 @@ def _happen(score: Callable[[Floats, Floats], float], run: Run) -> None:
             _exchange(score, run, subject, now)
 
 
-def _exchange(score: Callable[[Floats, Floats], float], run: Run, number: int, now: float) -> None:
+def _exchange(score: Callable[..., float], run: Run, number: int, now: float) -> None:
     """An exchange begins: decide, and ask the first."""
     slot = run.slots[number]
     slot["serial"] += 1
@@ -269,7 +269,7 @@ def _exchange(score: Callable[[Floats, Floats], float], run: Run, number: int, n
     _go_on(run, number, now)
 
 
-def _decide(score: Callable[[Floats, Floats], float], run: Run, number: int, now: float) -> int:
+def _decide(score: Callable[..., float], run: Run, number: int, now: float) -> int:
     """Put the targets that may be asked in order, best first; how many they are. As `routing.decision.decide`."""
     slot, asking = run.slots[number], run.asking[number]
     tokens = run.requests[slot["request"]]["input"]
@@ -301,7 +301,7 @@ def _decide(score: Callable[[Floats, Floats], float], run: Run, number: int, now
     return found
 
 
-def _fill(run: Run, slot: Any, target: int) -> None:
+def _fill(run: Run, slot: Item, target: int) -> None:
     """The row of a target for a request. As `routing.features.features`."""
     row, standing = run.row, run.standings[target]
     cost = _expected(run, slot, target)
@@ -315,7 +315,7 @@ def _fill(run: Run, slot: Any, target: int) -> None:
     row[DRAW] = chance_of(slot["draw"], target)
 
 
-def _expected(run: Run, slot: Any, target: int) -> int:
+def _expected(run: Run, slot: Item, target: int) -> int:
     """What an answer is expected to cost, in nano-dollars; -1 where that is not known."""
     tokens = run.requests[slot["request"]]["input"]
     return nano_usd(run.rates[slot["prices"], target], tokens, run.rules.expected_output, 0, 0)
@@ -413,7 +413,7 @@ def _ask(run: Run, number: int, leg_number: int, now: float) -> None:
         push(run.events, run.counters, now + first, _BEGINS, leg_number, leg["serial"])
 
 
-def _cached(run: Run, request: Any, target: int, now: float) -> int:
+def _cached(run: Run, request: Item, target: int, now: float) -> int:
     """How much of a request a target's cache holds."""
     if request["session"] < 0:
         return 0
@@ -470,7 +470,7 @@ def _ended(run: Run, number: int, now: float) -> None:
     _go_on(run, number // 2, now)
 
 
-def _answer(run: Run, number: int, leg: Any, now: float) -> None:
+def _answer(run: Run, number: int, leg: Item, now: float) -> None:
     """A target has answered; under a check that is not always enough."""
     slot, rules = run.slots[number], run.rules
     target = leg["target"]
@@ -499,7 +499,7 @@ def _answer(run: Run, number: int, leg: Any, now: float) -> None:
     _close(run, number, ANSWERED, now, target)
 
 
-def _bill(run: Run, number: int, leg: Any, output: int) -> int:
+def _bill(run: Run, number: int, leg: Item, output: int) -> int:
     """Bill an answer of `output` tokens; what it costs, in nano-dollars."""
     slot = run.slots[number]
     request = run.requests[slot["request"]]

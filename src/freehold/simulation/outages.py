@@ -40,7 +40,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         sigma = math.log(self.p90 / self.median) / _Z90
         below = self.median * math.exp(sigma**2 / 2) * NormalDist().cdf(_Z90 - sigma)
         wanted = (self.mean - below) / 0.1
-        low, high = 1.0 + 1e-6, 50.0
+        low, high = 0.05, 50.0
         for _ in range(100):
             middle = (low + high) / 2
             ratio = self.p90 * MINUTE / LONGEST
@@ -64,11 +64,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Severity(msgspec.Struct, frozen=True, kw_only=True):
-    """A kind of incident: its share of all, the share of attempts that fail meanwhile, and how much slower others are."""
+    """A kind of incident: its share of all, the share of attempts that fail meanwhile, how much slower the others are.
+
+    `longest` is how many seconds it lasts at most: what is gone altogether is mended first.
+    """
 
     share: float
     failing: float
     slow: float
+    longest: float = LONGEST
 
 
 class Climate(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,9 +138,10 @@ def _drawn(
     lasts = record.durations(random.random(len(begun)))
     shares = [severity.share for severity in climate.severities]
     kinds = random.choice(len(shares), size=len(begun), p=shares)
+    severities = [climate.severities[int(kind)] for kind in kinds]
     return [
-        (float(at), float(time), climate.severities[int(kind)])
-        for at, time, kind in zip(begun, lasts, kinds, strict=True)
+        (float(at), min(float(time), severity.longest), severity)
+        for at, time, severity in zip(begun, lasts, severities, strict=True)
     ]
 
 

@@ -19,7 +19,7 @@ CONDUCTS: Final = {"in-turn": IN_TURN, "racing": RACING, "checked": CHECKED}
 WEIGHTS: Final = (1.0, 1.0, 1.0)
 
 _kernels: dict[object, Callable[..., None]] = {}
-_scores: dict[object, object] = {}
+_scores: dict[str, Callable[..., float]] = {}
 
 
 def replay(
@@ -32,8 +32,6 @@ def replay(
     compiled: bool = compiling.AVAILABLE,
 ) -> Records:
     """What became of every request of the world's trace, by the strategy's own score."""
-    # Each field of the type that its default has: another type would be another kernel.
-    rules = Rules(*(type(default)(value) for default, value in zip(Rules(), rules, strict=True)))
     rules = rules._replace(conduct=CONDUCTS[conduct_of(strategy)])
     room = min(ROOM, len(world.requests))
     run = prepare(world, rules, np.array(weights), np.zeros(0, ENTRY) if diary is None else diary, room)
@@ -49,7 +47,7 @@ def conduct_of(strategy: Strategy) -> str:
     return getattr(strategy, "conduct", "in-turn")
 
 
-def _machine(strategy: Strategy, run: Run) -> tuple[object, Callable[..., None]]:
+def _machine(strategy: Strategy, run: Run) -> tuple[Callable[..., float], Callable[..., None]]:
     """The score and the loop in machine code, each made once; the loop takes any score."""
     signature = compiling.score_signature()
     if strategy.id not in _scores:

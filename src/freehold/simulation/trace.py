@@ -1,4 +1,4 @@
-"""A trace as columns: when requests came, how long they and their answers were, and what they share with earlier ones."""
+"""A trace as columns: when requests came, how long they and their answers were, what they share with earlier ones."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
-Records: TypeAlias = NDArray[Any]
-"""An array of rows with named fields."""
+Records: TypeAlias = Any
+"""An array of rows with named fields, for whose types numpy has no words."""
+Item: TypeAlias = Any
+"""One such row."""
 
 
 class Trace(NamedTuple):
     """Requests in the order of their arrival (seconds).
 
-    `input` and `output` are tokens. `session` is the conversation that a request belongs to, from 0, or -1; `shared` the
-    tokens at its beginning that an earlier request of that conversation had, too.
+    `input` and `output` are tokens. `session` is the conversation that a request belongs to, from 0, or -1; `shared`
+    the tokens at its beginning that an earlier request of that conversation had, too.
     """
 
     arrival: Floats
@@ -32,9 +34,19 @@ class Trace(NamedTuple):
         """How many conversations there are."""
         return int(self.session.max(initial=-1)) + 1
 
+    def head(self, count: int) -> Trace:
+        """The first requests of it."""
+        return Trace(
+            arrival=self.arrival[:count],
+            input=self.input[:count],
+            output=self.output[:count],
+            session=self.session[:count],
+            shared=self.shared[:count],
+        )
+
 
 def load(path: Path) -> Trace:
-    """A trace from a file of numpy's with the columns `arrival_ms`, `input`, `output`, and `session`, `shared` if known."""
+    """A trace from numpy's file with the columns `arrival_ms`, `input`, `output`; `session`, `shared` where known."""
     with np.load(path, allow_pickle=False) as columns:
         arrival = columns["arrival_ms"].astype(np.float64) / 1000.0
         count = len(arrival)
@@ -54,4 +66,10 @@ def tiled(trace: Trace, starts: Floats) -> Trace:
     if np.any(np.diff(arrival) < 0):
         raise ValueError("the tiles overlap: starts have to be further apart than the trace is long")
     times = len(starts)
-    return Trace(arrival, *(np.tile(column, times) for column in trace[1:]))
+    return Trace(
+        arrival=arrival,
+        input=np.tile(trace.input, times),
+        output=np.tile(trace.output, times),
+        session=np.tile(trace.session, times),
+        shared=np.tile(trace.shared, times),
+    )

@@ -67,7 +67,8 @@ class Rules(NamedTuple):
     """How long a provider's cache holds a prefix after its last use."""
     hedge_share: float = 0.95
     hedge_after: float = 5.0
-    """When the next is asked beside the first: at this percentile of its recent first tokens, or before 20 are known."""
+    """When the next is asked beside the first: at this percentile of its recent first tokens, or after so long while
+    fewer than 20 are known."""
     hedge_cost: float = PURSE
 
 
