@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from freehold.routing.strategies import STRATEGIES
-from freehold.simulation.measures import Estimate, difference, estimate
+from freehold.simulation.measures import Estimate, estimate
+
+Figures: TypeAlias = Mapping[str, list[float]]
+"""What was measured of one, by name, a figure for each seed."""
 
 BEGIN, END = "<!-- replay: begin -->", "<!-- replay: end -->"
 
@@ -47,27 +51,39 @@ def _field(name: str, readings: Mapping[str, list[Mapping[str, float]]]) -> str:
             ],
         ),
         "Cost against each fixed choice, in percent of the fixed one's:\n",
-        _against(chosen, fixed, lambda one, other: _relative(by_measure[one], by_measure[other]), 1),
+        _against(chosen, fixed, by_measure, _relative, 1),
         "Answered in time against each fixed choice, in percentage points:\n",
-        _against(chosen, fixed, lambda one, other: _points(by_measure[one], by_measure[other]), 2),
+        _against(chosen, fixed, by_measure, _points, 2),
     ]
     return "\n".join(parts)
 
 
-def _relative(one: Mapping[str, list[float]], other: Mapping[str, list[float]]) -> Estimate:
+def _relative(one: Figures, other: Figures) -> list[float]:
+    """Percent by which it costs more, seed by seed."""
     pairs = zip(one["usd_per_million"], other["usd_per_million"], strict=True)
-    return estimate([(mine / theirs - 1.0) * 100 for mine, theirs in pairs])
+    return [(mine / theirs - 1.0) * 100 for mine, theirs in pairs]
 
 
-def _points(one: Mapping[str, list[float]], other: Mapping[str, list[float]]) -> Estimate:
-    return difference([share * 100 for share in one["availability"]], [share * 100 for share in other["availability"]])
+def _points(one: Figures, other: Figures) -> list[float]:
+    """Percentage points by which it answers more, seed by seed."""
+    pairs = zip(one["availability"], other["availability"], strict=True)
+    return [(mine - theirs) * 100 for mine, theirs in pairs]
 
 
-def _against(rows: list[str], columns: list[str], cell: Callable[[str, str], Estimate], digits: int) -> str:
-    head = ["", *(f"`{name.partition('/')[0]}`" for name in columns)]
-    return _table(
-        head, [[f"`{row}`", *(_shown(cell(row, column), digits, sign="+") for column in columns)] for row in rows]
-    )
+def _against(
+    rows: list[str],
+    columns: list[str],
+    figures: Mapping[str, Figures],
+    compare: Callable[[Figures, Figures], list[float]],
+    digits: int,
+) -> str:
+    """A row for each strategy; the last column is the mean over the fixed choices, of each seed."""
+    lines: list[list[str]] = []
+    for row in rows:
+        compared = [compare(figures[row], figures[column]) for column in columns]
+        means = [math.fsum(at_once) / len(columns) for at_once in zip(*compared, strict=True)]
+        lines.append([f"`{row}`", *(_shown(estimate(each), digits, sign="+") for each in (*compared, means))])
+    return _table(["", *(f"`{name.partition('/')[0]}`" for name in columns), "mean"], lines)
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -76,4 +92,5 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def _shown(value: Estimate, digits: int, sign: str = "") -> str:
-    return f"{value.mean:{sign}.{digits}f} ± {value.reach:.{digits}f}"
+    mean = round(value.mean, digits)
+    return f"{mean if mean else 0.0:{sign}.{digits}f} ± {value.reach:.{digits}f}"

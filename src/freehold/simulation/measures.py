@@ -53,7 +53,10 @@ def measures(requests: Records, outcome: Records) -> Measures:
 
 
 def estimate(readings: Sequence[float]) -> Estimate:
-    """The mean of independent readings and its interval, by Student's t; of one reading nobody knows how sure it is."""
+    """The mean of independent readings and its interval, by Student's t; of one reading nobody knows how sure it is.
+
+    To compare two strategies, give it their differences seed by seed: what both met cancels out.
+    """
     count = len(readings)
     mean = math.fsum(readings) / count
     if count == 1:
@@ -61,8 +64,3 @@ def estimate(readings: Sequence[float]) -> Estimate:
     spread = math.sqrt(math.fsum((reading - mean) ** 2 for reading in readings) / (count - 1))
     quantile = _T95[count - 2] if count - 2 < len(_T95) else _NORMAL95
     return Estimate(mean, quantile * spread / math.sqrt(count))
-
-
-def difference(readings: Sequence[float], others: Sequence[float]) -> Estimate:
-    """By how much readings exceed others of the same seeds: paired, so that what both met cancels out."""
-    return estimate([one - other for one, other in zip(readings, others, strict=True)])
