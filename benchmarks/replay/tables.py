@@ -93,4 +93,4 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 def _shown(value: Estimate, digits: int, sign: str = "") -> str:
     mean = round(value.mean, digits)
-    return f"{mean if mean else 0.0:{sign}.{digits}f} ± {value.reach:.{digits}f}"
+    return f"{mean or 0.0:{sign}.{digits}f} ± {value.reach:.{digits}f}"
