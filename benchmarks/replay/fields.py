@@ -38,7 +38,7 @@ class Field(NamedTuple):
 class Sample(NamedTuple):
     """Which parts of the window are replayed: the trace, once in every so many days."""
 
-    every: float = 2.0
+    every: float = 4.0
 
     def starts(self, field: Field, seed: int) -> np.ndarray:
         """When the trace begins again, at a time of day that chance chooses anew each time."""

@@ -48,7 +48,10 @@ def test_a_slow_one_is_overtaken_and_both_are_billed() -> None:
     hedged = raced["attempts"] == 2
     assert 0.5 < hedged.mean() <= 1.0
     assert (raced["target"][hedged] == 1).mean() > 0.9
-    assert np.median(raced["seconds"]) < 8.0 < np.median(alone["seconds"])
+    won = raced["target"] == 1
+    assert np.all(raced["seconds"][won] < alone["seconds"][won])
+    # The first twenty are hedged after the fixed time, those after them when it is slower than it usually is.
+    assert raced["seconds"][hedged].min() > QUIET.hedge_after
     both = conducted(world(trace(200), one_slow()[1:], (), start=START), QUIET)
     assert np.all(raced["nano_usd"][hedged] > both["nano_usd"][hedged] * 0.99)
     assert raced["nano_usd"].sum() > alone["nano_usd"].sum()

@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 
 from freehold.ir import Usage
 from freehold.providers.prices import Period, Price, Rates, Row, Step, cost
+from freehold.routing.health import LEAST_READINGS
+from freehold.routing.percentiles import Percentiles
+from freehold.routing.retries import Retries
 from freehold.simulation.bills import bills, nano_usd
+from freehold.simulation.budgets import full, take
 from freehold.simulation.chance import spread, uniform
 from freehold.simulation.events import EVENT, pop, push
 from freehold.simulation.measures import estimate
@@ -96,6 +100,38 @@ def test_chance_is_even_and_knows_its_purpose() -> None:
     factors = np.log([spread(9, request, 3, 3, 0.3) for request in range(4000)])
     assert statistics.fmean(factors) == pytest.approx(0.0, abs=0.02)
     assert statistics.stdev(factors) == pytest.approx(0.3, abs=0.02)
+
+
+@given(st.lists(st.floats(0.0, 3000.0), min_size=1, max_size=700), st.floats(0.01, 0.99))
+def test_percentiles_are_those_of_the_gateway(times: list[float], share: float) -> None:
+    counts, gateway = np.zeros(BUCKETS), Percentiles()
+    for time in times:
+        add(counts, time)
+        gateway.add(time)
+    expected = gateway.at(share) if gateway.count >= LEAST_READINGS else 5.0
+    assert at(counts, share, 5.0) == pytest.approx(expected)
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(0, 2), st.integers(0, 2), st.floats(0.0, 3.0)), max_size=400),
+    st.sampled_from([0.0, 0.2, 1.0]),
+)
+def test_a_budget_is_that_of_the_gateway(steps: list[tuple[bool, int, int, float]], share: float) -> None:
+    buckets, counted, gateway, now = full(3), np.zeros((3, 3), np.int64), Retries(), 100.0
+    buckets["tokens"] = 2.0
+    for target in range(3):
+        gateway.first(str(target))
+        gateway._buckets[str(target)].firsts = 0
+        gateway._buckets[str(target)].tokens = 2.0
+    for is_first, target, first, later in steps:
+        now += later
+        if is_first:
+            buckets[target]["firsts"] += 1
+            gateway.first(str(target))
+        else:
+            assert take(buckets, counted, target, first, now, share) == gateway.take(
+                str(target), str(first), now, share
+            )
 
 
 def test_percentiles_are_right_to_a_twentieth() -> None:

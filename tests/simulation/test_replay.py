@@ -79,7 +79,7 @@ def test_a_replay_decides_as_the_gateway_does(strategy: Strategy) -> None:
     assert decided_again(strategy, 300, compiled=False) >= 300
 
 
-@pytest.mark.timeout(1800)  # compiling takes half a minute of CPU, on a busy machine many; all of it is in this one test
+@pytest.mark.timeout(1800)  # compiling takes half a minute of CPU, and all of it is in this one test
 @pytest.mark.skipif(not compiling.AVAILABLE, reason="numba is not installed")
 def test_machine_code_decides_as_the_gateway_does_and_tells_what_plain_python_tells() -> None:
     happened = small(count=300)

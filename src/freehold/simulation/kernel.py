@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from freehold.routing.features import COST, DRAW, ERRORS, FIRST_TOKEN, NAMES, ORDER, OUTPUT, SPEED, WEIGHT, chance_of
+from freehold.routing.hedges import MOST_SAVED
 from freehold.simulation import chance
 from freehold.simulation.bills import nano_usd
 from freehold.simulation.breakers import (
@@ -31,6 +32,7 @@ from freehold.simulation.breakers import (
     may_be_asked,
     unknown,
 )
+from freehold.simulation.budgets import full, take
 from freehold.simulation.chance import DRAWS, FAILS, FIRST, SETTLES, STALLS, spread, uniform
 from freehold.simulation.events import EVENT, pop, push
 from freehold.simulation.percentiles import BUCKETS, add, at
@@ -92,8 +94,12 @@ _SLOT: Final = np.dtype(
         ("round", np.int64),  # of the road
         ("anew", np.int64),  # how often the client has asked again
         ("poor", np.int64),  # who gave an answer that did not pass; -1: nobody
+        ("first", np.int64),  # whom this exchange asked first
         ("draw", np.float64),
         ("after", np.float64),  # Retry-After of the last failure; negative: none
+        ("earned", np.float64),  # what a race expected to cost, what its hedges took, and what losers were billed
+        ("taken", np.float64),
+        ("lost", np.float64),
     ]
 )
 """A request under way."""
@@ -111,6 +117,7 @@ _LEG: Final = np.dtype(
         ("serial", np.int64),
         ("target", np.int64),
         ("kind", np.int64),  # of failure; -1: it will be answered
+        ("began", np.float64),
         ("first", np.float64),  # seconds
         ("whole", np.float64),
         ("after", np.float64),
@@ -160,6 +167,8 @@ class Run(NamedTuple):
     rules: Rules
     breakers: Records
     standings: Records
+    buckets: Records
+    counted: Integers
     slots: Records
     asking: Records
     legs: Records
@@ -196,6 +205,8 @@ def prepare(world: World, rules: Rules, weights: Floats, diary: Records, room: i
         rules=rules,
         breakers=closed(int(world.domains.max(initial=targets)) + 1),
         standings=standings,
+        buckets=full(targets),
+        counted=np.zeros((targets, targets), np.int64),
         slots=np.zeros(room, _SLOT),
         asking=np.zeros((room, targets), _ASKING),
         legs=np.zeros(room * 2, _LEG),
@@ -244,14 +255,14 @@ def _happen(score: Callable[..., float], run: Run) -> None:
             if kind == _ENDS:
                 _ended(run, subject, now)
             else:
-                _begun(run, subject)
+                _begun(run, subject, now)
     elif run.slots[subject]["serial"] == serial:
         if kind == _SLOW:
             _hedge(run, subject, now)
         elif kind == _AGAIN:
             run.slots[subject]["round"] = 1
             run.slots[subject]["next"] = 0
-            _go_on(run, subject, now)
+            _go_on(run, subject, now, escalates=False)
         else:
             _exchange(score, run, subject, now)
 
@@ -266,7 +277,13 @@ def _exchange(score: Callable[..., float], run: Run, number: int, now: float) ->
     slot["tried"] = 0
     slot["round"] = 0
     slot["after"] = -1.0
-    _go_on(run, number, now)
+    slot["taken"] = 0.0
+    slot["lost"] = 0.0
+    slot["earned"] = 0.0
+    if run.rules.conduct == RACING:
+        slot["earned"] = _input_cost(run, slot, run.asking[number, 0]["target"])
+        run.purse[0] += slot["earned"] * run.rules.hedge_cost
+    _go_on(run, number, now, escalates=False)
 
 
 def _decide(score: Callable[..., float], run: Run, number: int, now: float) -> int:
@@ -321,14 +338,40 @@ def _expected(run: Run, slot: Item, target: int) -> int:
     return nano_usd(run.rates[slot["prices"], target], tokens, run.rules.expected_output, 0, 0)
 
 
-def _go_on(run: Run, number: int, now: float) -> None:
+def _input_cost(run: Run, slot: Item, target: int) -> float:
+    """What being asked and cut costs: the input, in nano-dollars."""
+    tokens = run.requests[slot["request"]]["input"]
+    return float(max(nano_usd(run.rates[slot["prices"], target], tokens, 0, 0, 0), 0))
+
+
+def _may_go(run: Run, slot: Item, now: float) -> bool:
+    """Whether somebody is left to be asked, and attempts and time for it."""
+    until = run.requests[slot["request"]]["arrival"] + run.rules.deadline
+    return slot["next"] < slot["may"] and (slot["tried"] == 0 or (slot["tried"] < run.rules.attempts and now < until))
+
+
+def _affords(run: Run, number: int, now: float, *, escalates: bool) -> bool:
+    """Whether the retry budget of the next one allows to ask it; of the first, and of one that is wanted, always."""
+    slot = run.slots[number]
+    target = run.asking[number, slot["next"]]["target"]
+    if slot["tried"] == 0:
+        slot["first"] = target
+    elif not escalates:
+        return take(run.buckets, run.counted, target, slot["first"], now, run.rules.retry_share)
+    run.buckets[target]["firsts"] += 1
+    return True
+
+
+def _go_on(run: Run, number: int, now: float, *, escalates: bool) -> None:
     """Ask the next one, or go round once more, or let the client ask again, or give up."""
     slot, rules = run.slots[number], run.rules
     until = run.requests[slot["request"]]["arrival"] + rules.deadline
-    may = slot["tried"] < rules.attempts and now < until
-    if slot["next"] < slot["may"] and (may or slot["tried"] == 0):
+    while _may_go(run, slot, now):
+        if not _affords(run, number, now, escalates=escalates):
+            slot["next"] += 1
+            continue
         _ask(run, number, number * 2, now)
-        if rules.conduct == RACING and slot["next"] < slot["may"]:
+        if rules.conduct == RACING and _may_go(run, slot, now):
             patience = at(run.times[run.legs[number * 2]["target"]], rules.hedge_share, rules.hedge_after)
             push(run.events, run.counters, now + patience, _SLOW, number, slot["serial"])
         return
@@ -336,10 +379,12 @@ def _go_on(run: Run, number: int, now: float) -> None:
         _close(run, number, ANSWERED, now, slot["poor"])
         return
     after = slot["after"]
-    if slot["round"] == 0 and 0.0 <= after <= rules.wait_at_most and may and now + after < until:
+    may = slot["tried"] < rules.attempts and now + after < until
+    if slot["round"] == 0 and 0.0 <= after <= rules.wait_at_most and may:
         wait = after * (1.0 + rules.jitter * slot["draw"])
         push(run.events, run.counters, now + wait, _AGAIN, number, slot["serial"])
         return
+    run.purse[0] += slot["taken"] - slot["lost"] - slot["earned"] * rules.hedge_cost
     wait = rules.backoff * 2.0 ** slot["anew"]
     if slot["anew"] < rules.retries and now + wait < until:
         slot["anew"] += 1
@@ -361,56 +406,61 @@ def _close(run: Run, number: int, end: int, now: float, target: int) -> None:
 
 
 def _ask(run: Run, number: int, leg_number: int, now: float) -> None:
-    """Ask the next target; what it will say is settled here."""
-    slot, rules, leg = run.slots[number], run.rules, run.legs[leg_number]
+    """Ask the next target."""
+    slot, leg = run.slots[number], run.legs[leg_number]
     target = run.asking[number, slot["next"]]["target"]
-    request, place, standing = run.requests[slot["request"]], run.places[target], run.standings[target]
     slot["next"] += 1
     slot["tried"] += 1
     run.outcome[slot["request"]]["attempts"] += 1
     asked(run.breakers, target, run.domains[target], now)
     _note(run, ASKED, slot["request"], target, now, 0.0, 0.0)
+    _settle(run, number, target, leg, now)
+    run.standings[target]["flying"] += 1
+    leg["state"] = _RUNNING
+    leg["serial"] += 1
+    leg["target"] = target
+    leg["began"] = now
+    push(run.events, run.counters, now + leg["whole"], _ENDS, leg_number, leg["serial"])
+    if run.rules.conduct == RACING and leg["kind"] == _WELL:
+        push(run.events, run.counters, now + leg["first"], _BEGINS, leg_number, leg["serial"])
+
+
+def _settle(run: Run, number: int, target: int, leg: Item, now: float) -> None:
+    """What a target will say to a request, and when."""
+    slot, rules = run.slots[number], run.rules
+    request, place, standing = run.requests[slot["request"]], run.places[target], run.standings[target]
     while standing["step"] + 1 < run.first[target + 1] and run.troubles[standing["step"] + 1]["start"] <= now:
         standing["step"] += 1
     trouble = run.troubles[standing["step"]]
     failing = 1.0 - (1.0 - rules.failing) * (1.0 - trouble["failing"])
     key = place["key"] * _DIGIT + run.asking[number, target]["times"]
     run.asking[number, target]["times"] += 1
-    cached = _cached(run, request, target, now)
-    kind, first, whole, after = _WELL, 0.0, rules.refusal, -1.0
+    leg["kind"] = _WELL
+    leg["first"] = 0.0
+    leg["whole"] = rules.refusal
+    leg["after"] = -1.0
+    leg["cached"] = _cached(run, request, target, now)
     if request["input"] > place["context"]:
-        kind = CALLER
+        leg["kind"] = CALLER
     elif standing["flying"] >= place["capacity"]:
-        kind = RATE_LIMIT
-        after = rules.comeback
+        leg["kind"] = RATE_LIMIT
+        leg["after"] = rules.comeback
     elif uniform(rules.seed, slot["request"], key, FAILS) < failing:
-        kind = TARGET
+        leg["kind"] = TARGET
         if uniform(rules.seed, slot["request"], key, STALLS) < rules.stalling:
-            whole = rules.silence
+            leg["whole"] = rules.silence
     else:
         busy = standing["flying"] / place["capacity"]
         slow = (1.0 + busy * busy) * trouble["slow"]
-        first = (place["first_token"] + place["prefill"] * (request["input"] - cached)) * slow
-        first *= spread(rules.seed, slot["request"], key, FIRST, rules.sigma)
+        first = (place["first_token"] + place["prefill"] * (request["input"] - leg["cached"])) * slow
+        leg["first"] = first * spread(rules.seed, slot["request"], key, FIRST, rules.sigma)
         pace = spread(rules.seed, slot["request"], key, PACE, rules.sigma) * slow / place["speed"]
-        whole = first + request["output"] * pace
+        leg["whole"] = leg["first"] + request["output"] * pace
     left = max(request["arrival"] + rules.deadline - now, 0.0)
-    if whole > left:  # the road's own time limit, which it holds against the target
-        whole = left
-        if kind == _WELL:
-            kind = TARGET
-    standing["flying"] += 1
-    leg["state"] = _RUNNING
-    leg["serial"] += 1
-    leg["target"] = target
-    leg["kind"] = kind
-    leg["first"] = first
-    leg["whole"] = whole
-    leg["after"] = after
-    leg["cached"] = cached
-    push(run.events, run.counters, now + whole, _ENDS, leg_number, leg["serial"])
-    if rules.conduct == RACING and kind == _WELL:
-        push(run.events, run.counters, now + first, _BEGINS, leg_number, leg["serial"])
+    if leg["whole"] > left:  # the road's own time limit, which it holds against the target
+        leg["whole"] = left
+        if leg["kind"] == _WELL:
+            leg["kind"] = TARGET
 
 
 def _cached(run: Run, request: Item, target: int, now: float) -> int:
@@ -426,23 +476,30 @@ def _hedge(run: Run, number: int, now: float) -> None:
     slot = run.slots[number]
     if run.legs[number * 2]["state"] != _RUNNING or run.legs[number * 2 + 1]["state"] != _IDLE:
         return
-    if slot["next"] >= slot["may"] or slot["tried"] >= run.rules.attempts:
+    if not _may_go(run, slot, now):
         return
-    price = _expected(run, slot, run.asking[number, slot["next"]]["target"])
-    if run.purse[0] < price:
+    price = _input_cost(run, slot, run.asking[number, slot["next"]]["target"])
+    run.purse[0] = min(run.purse[0], MOST_SAVED * price)
+    if run.purse[0] < price * (1.0 - 1e-9):
         return
     run.purse[0] -= price
-    _ask(run, number, number * 2 + 1, now)
+    slot["taken"] += price
+    while _may_go(run, slot, now):
+        if _affords(run, number, now, escalates=False):
+            _ask(run, number, number * 2 + 1, now)
+            return
+        slot["next"] += 1
 
 
-def _begun(run: Run, number: int) -> None:
+def _begun(run: Run, number: int, now: float) -> None:
     """The first token of a race: the other one is cancelled; it has read the request, and that is billed."""
     leg, other = run.legs[number], run.legs[number ^ 1]
     leg["state"] = _BEGUN
     if other["state"] == _IDLE:
         return
-    if other["kind"] == _WELL:
-        _bill(run, number // 2, other, 0)
+    run.slots[number // 2]["lost"] += _bill(run, number // 2, other, 0)
+    # It would have taken no less: else only the quick ones would be measured.
+    add(run.times[other["target"]], now - other["began"])
     run.standings[other["target"]]["flying"] -= 1
     other["state"] = _IDLE
     other["serial"] += 1
@@ -467,7 +524,7 @@ def _ended(run: Run, number: int, now: float) -> None:
         slot["may"] = 0
         slot["anew"] = run.rules.retries
     slot["serial"] += 1
-    _go_on(run, number // 2, now)
+    _go_on(run, number // 2, now, escalates=False)
 
 
 def _answer(run: Run, number: int, leg: Item, now: float) -> None:
@@ -486,15 +543,14 @@ def _answer(run: Run, number: int, leg: Item, now: float) -> None:
         kept["tokens"] = request["input"]
     if rules.conduct == RACING:
         add(run.times[target], first)
-        # What a quiet time saves is enough for twenty hedges of this size.
-        run.purse[0] = min(run.purse[0] + cost * rules.hedge_cost, 20.0 * cost)
+        run.purse[0] += (cost - slot["earned"]) * rules.hedge_cost + slot["taken"] - slot["lost"]
     if (
         rules.conduct == CHECKED
-        and slot["next"] < slot["may"]
+        and _may_go(run, slot, now)
         and uniform(rules.seed, slot["request"], place["key"], SETTLES) >= place["passes"]
     ):
         slot["poor"] = target
-        _go_on(run, number, now)
+        _go_on(run, number, now, escalates=True)
         return
     _close(run, number, ANSWERED, now, target)
 

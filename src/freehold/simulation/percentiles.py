@@ -1,7 +1,4 @@
-"""Percentiles of recent times on arrays: a histogram whose buckets grow by a tenth, in which old readings fade.
-
-One row of `counts` for each target.
-"""
+"""The histogram of `routing.percentiles` on arrays: a row of counts for each target."""
 
 from __future__ import annotations
 
@@ -10,34 +7,38 @@ from typing import Final
 
 import numpy as np
 
+from freehold.routing.health import LEAST_READINGS
+from freehold.routing.percentiles import FADED, GROWTH, LEAST, REMEMBERED
 from freehold.simulation.trace import Floats
 
-GROWTH: Final = 1.1
-LEAST: Final = 0.001
 BUCKETS: Final = 160
 """Up to about an hour."""
-REMEMBERED: Final = 512.0
-"""Readings at which all are halved."""
-ENOUGH: Final = 20.0
-"""Readings before a percentile of them is believed."""
+
+_SCALE: Final = 1.0 / math.log(GROWTH)
+_MIDDLE: Final = 2.0 * GROWTH / (GROWTH + 1.0)
 
 
 def add(counts: Floats, seconds: float) -> None:
     """One more reading."""
-    bucket = int(math.log(max(seconds, LEAST) / LEAST) / math.log(GROWTH))
+    bucket = int(math.log(seconds / LEAST) * _SCALE) if seconds > LEAST else 0
     counts[min(bucket, BUCKETS - 1)] += 1.0
     if np.sum(counts) >= REMEMBERED:
-        counts *= 0.5
+        for place in range(BUCKETS):
+            half = counts[place] / 2
+            counts[place] = half if half > FADED else 0.0
 
 
 def at(counts: Floats, share: float, otherwise: float) -> float:
     """The time in seconds that this share of the readings does not exceed; `otherwise` where there are too few."""
     count = np.sum(counts)
-    if count < ENOUGH:
+    if count < LEAST_READINGS:
         return otherwise
     passed = 0.0
+    found = 0
     for bucket in range(BUCKETS):
-        passed += counts[bucket]
-        if passed >= share * count:
-            return LEAST * GROWTH**bucket * 2.0 * GROWTH / (GROWTH + 1.0)
-    return otherwise
+        if counts[bucket] > 0.0:
+            found = bucket
+            passed += counts[bucket]
+            if passed >= share * count:
+                break
+    return LEAST * GROWTH**found * _MIDDLE

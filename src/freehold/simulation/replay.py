@@ -32,7 +32,7 @@ def replay(
     compiled: bool = compiling.AVAILABLE,
 ) -> Records:
     """What became of every request of the world's trace, by the strategy's own score."""
-    rules = rules._replace(conduct=CONDUCTS[conduct_of(strategy)])
+    rules = rules._replace(conduct=CONDUCTS[strategy.conduct])
     room = min(ROOM, len(world.requests))
     run = prepare(world, rules, np.array(weights), np.zeros(0, ENTRY) if diary is None else diary, room)
     score, loop = _machine(strategy, run) if compiled else (strategy.score, kernel.replay)
@@ -40,11 +40,6 @@ def replay(
     if np.any(run.outcome["end"] == OPEN):
         raise RuntimeError("a request was neither answered nor failed")
     return run.outcome
-
-
-def conduct_of(strategy: Strategy) -> str:
-    """How those are asked whom a strategy has put in order."""
-    return getattr(strategy, "conduct", "in-turn")
 
 
 def _machine(strategy: Strategy, run: Run) -> tuple[Callable[..., float], Callable[..., None]]:

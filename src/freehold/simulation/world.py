@@ -13,9 +13,6 @@ from freehold.simulation.bills import NEVER, Bills, bills
 from freehold.simulation.outages import Incident, Troubles, troubles
 from freehold.simulation.trace import Integers, Records, Trace
 
-PURSE: Final = 0.05
-"""What hedges may cost, as a share of what answers do."""
-
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """A target and how it behaves while nothing is wrong.
@@ -65,11 +62,12 @@ class Rules(NamedTuple):
     """Retry-After of a target that has as many requests as it takes."""
     cache: float = 300.0
     """How long a provider's cache holds a prefix after its last use."""
+    retry_share: float = 0.2
+    """What a target may be asked at second hand: the default of `limits.retry_share`."""
     hedge_share: float = 0.95
     hedge_after: float = 5.0
-    """When the next is asked beside the first: at this percentile of its recent first tokens, or after so long while
-    fewer than 20 are known."""
-    hedge_cost: float = PURSE
+    hedge_cost: float = 0.05
+    """When the next is asked beside the first, and what losers may cost: the defaults of a model's `hedge`."""
 
 
 REQUEST: Final = np.dtype(
