@@ -13,21 +13,24 @@ from freehold.routing.decision import Rule, decide
 from freehold.routing.features import Ask, Candidate
 from freehold.routing.health import Health
 from freehold.routing.strategies import STRATEGIES
+from freehold.routing.tariffs import tariff_of
 
 COUNTS = (3, 30, 300)
-ROUNDS = 7
-SECONDS = 0.1
+ROUNDS = 100
+SECONDS = 0.005
+"""A round; short, so that one of many falls between two of whatever else the machine does."""
 
 
 def field(count: int) -> tuple[list[Candidate], Health]:
     """Candidates of some clouds and regions, all measured, one of them down."""
-    price = Row(periods=(Period(price=Price(base=Rates(input=1_000_000, output=4_000_000))),), version="benchmark")
+    price = Price(base=Rates(input=1_000_000, output=4_000_000))
+    tariff = tariff_of(Row(periods=(Period(price=price),), version="benchmark"))
     candidates = [
         Candidate(
             name=f"account{number % 7}/model{number}",
             domains=(f"account:account{number % 7}", "provider:p", f"region:p/{number % 5}", "cloud:c"),
             context=200_000,
-            price=price,
+            tariff=tariff,
         )
         for number in range(count)
     ]
@@ -46,7 +49,7 @@ def microseconds(candidates: list[Candidate], health: Health, rule: Rule) -> flo
         began, done = time.perf_counter(), 0
         while (spent := time.perf_counter() - began) < SECONDS:
             standings = health.standings(candidates, 1.0)
-            decide(Ask(input_tokens=2000, draw=done % 97 / 97), candidates, standings, rule).order()
+            decide(Ask(text=8000, draw=done % 97 / 97), candidates, standings, rule).order()
             done += 1
         best = min(best, spent / done)
     return best * 1e6

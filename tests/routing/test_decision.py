@@ -15,14 +15,16 @@ from freehold.providers.prices import Period, Price, Rates, Row, Step
 from freehold.routing.decision import Accepted, Rejection, Rule, decide
 from freehold.routing.features import NAMES, Ask, Candidate, Standing
 from freehold.routing.strategies import STRATEGIES
+from freehold.routing.tariffs import Tariff, tariff_of
 
 MILLION = 1_000_000
 
 
-def priced(dollars_in: float, dollars_out: float, steps: tuple[Step, ...] = ()) -> Row:
-    """A price list's row, from USD a million tokens."""
-    rates = Rates(input=round(dollars_in * MILLION), output=round(dollars_out * MILLION))
-    return Row(periods=(Period(price=Price(base=rates, steps=steps)),), version="test")
+def priced(dollars_in: float, dollars_out: float, steps: tuple[Step, ...] = (), read: float | None = None) -> Tariff:
+    """A tariff from USD a million tokens; `read` is what one from the cache costs."""
+    cached = None if read is None else round(read * MILLION)
+    rates = Rates(input=round(dollars_in * MILLION), output=round(dollars_out * MILLION), cache_read=cached)
+    return tariff_of(Row(periods=(Period(price=Price(base=rates, steps=steps)),), version="test"))
 
 
 PRICES = st.none() | st.builds(priced, st.floats(0.01, 100), st.floats(0.01, 100))
@@ -34,9 +36,10 @@ RULES = st.builds(
 )
 ASKS = st.builds(
     Ask,
-    input_tokens=st.integers(0, 500_000),
-    at_least=st.integers(0, 300_000),
-    output_tokens=st.integers(0, 5000),
+    text=st.floats(0, 2_000_000),
+    media=st.floats(0, 10_000),
+    judged=st.booleans(),
+    output_tokens=st.floats(0, 5000),
     kinds=KINDS,
     draw=st.floats(0, 1, exclude_max=True),
 )
@@ -62,7 +65,8 @@ def fields(draw: st.DrawFn, least: int = 1) -> tuple[list[Candidate], dict[str, 
             weight=draw(st.floats(0.1, 10)),
             context=draw(st.none() | st.integers(1000, 400_000)),
             takes=draw(st.just(frozenset[str]()) | KINDS.map(lambda kinds: kinds | {"text"})),
-            price=draw(PRICES),
+            tariff=draw(PRICES),
+            per_byte=draw(st.floats(0.2, 0.5)),
         )
         for number in range(count)
     ]
@@ -132,7 +136,7 @@ def test_rejections_carry_their_evidence() -> None:
         "two/c": Standing(cooling=True),
     }
     rule = Rule(strategy=STRATEGIES["failover"])
-    decision = decide(Ask(at_least=9000), [small, *others], standings, rule)
+    decision = decide(Ask(text=90_000.0, judged=True), [small, *others], standings, rule)
     assert decision.order() == ["two/d"]
     assert decision.rejections() == [
         Rejection("one/small", "context", "at least 9000 tokens, and a window of 8000"),
@@ -157,7 +161,7 @@ def test_a_dominated_target_never_changes_the_choice(
     before = decide(ask, candidates, standings, rule)
     best = next(each for each in candidates if each.name == before.order()[0])
     standing = standings[best.name]
-    worse = msgspec.structs.replace(best, name="new/worse", price=_times(best.price, data.draw(st.floats(1.01, 9))))
+    worse = msgspec.structs.replace(best, name="new/worse", tariff=_times(best.tariff, data.draw(st.floats(1.01, 9))))
     slower = msgspec.structs.replace(
         standing,
         first_token=(standing.first_token or 0) * 1.1,
@@ -168,19 +172,24 @@ def test_a_dominated_target_never_changes_the_choice(
     assert after.order()[0] == before.order()[0]
 
 
-def _times(row: Row | None, factor: float) -> Row | None:
-    if row is None:
+def _times(tariff: Tariff | None, factor: float) -> Tariff | None:
+    """The same tariff, so many times as dear."""
+    if tariff is None:
         return None
-    rates = row.periods[0].price.base
-    return priced(rates.input * factor / MILLION, (rates.output or 0) * factor / MILLION)
+    return Tariff(
+        tuple(
+            (period, tuple((above, fresh * factor, read * factor, said * factor) for above, fresh, read, said in rungs))
+            for period, rungs in tariff.ladders
+        )
+    )
 
 
 @given(ASKS, st.floats(0.01, 50), st.floats(1.0, 10.0), st.sampled_from(["cheapest", "balanced"]))
 def test_a_dearer_price_never_makes_a_target_more_wanted(
     ask: Ask, dollars: float, factor: float, strategy: str
 ) -> None:
-    here = Candidate(name="a/m", price=priced(dollars, dollars))
-    there = Candidate(name="b/m", price=priced(dollars * factor, dollars * factor))
+    here = Candidate(name="a/m", tariff=priced(dollars, dollars))
+    there = Candidate(name="b/m", tariff=priced(dollars * factor, dollars * factor))
     decision = decide(ask, [there, here], {}, Rule(strategy=STRATEGIES[strategy]))
     scores = {verdict.target: verdict.score for verdict in decision.verdicts if isinstance(verdict, Accepted)}
     assert scores["a/m"] <= scores["b/m"]
@@ -200,11 +209,11 @@ def test_a_slower_target_is_never_more_wanted(ask: Ask, seconds: float, factor: 
 
 def test_cheapest_knows_the_price_step_of_long_inputs() -> None:
     step = Step(above=272_000, rates=Rates(input=2 * MILLION, output=15 * MILLION))
-    stepped = Candidate(name="stepped/m", price=priced(1, 10, (step,)))
-    flat = Candidate(name="flat/m", price=priced(1.5, 10))
+    stepped = Candidate(name="stepped/m", tariff=priced(1, 10, (step,)))
+    flat = Candidate(name="flat/m", tariff=priced(1.5, 10))
     rule = Rule(strategy=STRATEGIES["cheapest"])
-    assert decide(Ask(input_tokens=272_000), [flat, stepped], {}, rule).order()[0] == "stepped/m"
-    assert decide(Ask(input_tokens=272_001), [flat, stepped], {}, rule).order()[0] == "flat/m"
+    assert decide(Ask(text=4 * 272_000.0), [flat, stepped], {}, rule).order()[0] == "stepped/m"
+    assert decide(Ask(text=4 * 272_001.0), [flat, stepped], {}, rule).order()[0] == "flat/m"
 
 
 def test_weights_are_shares_of_the_traffic() -> None:

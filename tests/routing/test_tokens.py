@@ -31,7 +31,7 @@ from freehold.ir import (
 from freehold.providers.catalog import providers
 from freehold.reference.token_counts import Measure, measure
 from freehold.routing.images import ImageRule, image_size, image_tokens
-from freehold.routing.tokenizers import Tokenizer, tokenizer_of, tokenizers
+from freehold.routing.tokenizers import BYTES_A_TOKEN, MOST_BYTES_A_TOKEN, Tokenizer, tokenizer_of, tokenizers
 from freehold.routing.tokens import count, roughly
 from freehold.routing.vocabulary import SLICE, count_text
 
@@ -322,3 +322,26 @@ from freehold.routing.vocabulary import count_text
 assert count_text("hello world", "o200k_base") == 2
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=50)
+
+
+SPOKEN = {
+    "German": "Die Geschwindigkeitsbegrenzung wurde wegen Bauarbeiten herabgesetzt, weshalb es länger dauern wird. ",
+    "Hindi": "मुझे आज शाम को बाज़ार जाना है क्योंकि घर में सब्ज़ियाँ खत्म हो गई हैं। क्या तुम मेरे साथ चलोगे? ",
+    "Chinese": "今天下午我打算去图书馆借几本关于人工智能历史的书。因为下周要做一个报告。",
+    "Thai": "วันนี้ฉันตั้งใจจะไปตลาดเพื่อซื้อผักและผลไม้สำหรับทำอาหารเย็น ",
+    "Tamil": "இன்று மாலை நான் சந்தைக்குச் செல்ல வேண்டும் ஏனெனில் வீட்டில் காய்கறிகள் தீர்ந்துவிட்டன. ",
+}
+
+
+def test_no_language_has_more_bytes_a_token_than_windows_are_judged_by() -> None:
+    for vocabulary in {found.vocabulary for found in tokenizers()}:
+        for text in SPOKEN.values():
+            assert len(text.encode()) / count_text(text, vocabulary) < MOST_BYTES_A_TOKEN
+
+
+def test_a_token_has_four_bytes_on_average() -> None:
+    prose = "".join(path.read_text() for path in sorted((ROOT / "docs" / "explanation").glob("*.md")))
+    code = "".join(path.read_text() for path in sorted((ROOT / "src" / "freehold" / "exchange").glob("*.py")))
+    for vocabulary in {found.vocabulary for found in tokenizers()}:
+        for text in (prose, code):
+            assert 0.85 < len(text.encode()) / count_text(text, vocabulary) / BYTES_A_TOKEN < 1.2

@@ -13,14 +13,18 @@ from freehold.protocols.codec import Unsupported
 from freehold.routing.decision import Decision
 from freehold.routing.features import Ask
 
-BYTES_A_TOKEN = 4
-"""Bytes of a body for each token, roughly: English prose has 4.5, code and JSON 3."""
-MOST_BYTES_A_TOKEN = 8
-"""No prompt of natural language has more over its length, so that fewer tokens than this are not there."""
+ENCODED_BYTES_A_TOKEN = 200
+"""Bytes of base64 for each token of a medium, roughly: a picture of 300 KB takes some 1500."""
+SAMPLED_FROM = 16 * 1024
+"""Bytes of a body up to which all of it is taken for text: no medium in it would weigh much."""
+SAMPLES = 64
+_SAMPLE = 96
+"""Bytes of a sample: hardly any text has so many without a space or a mark in between."""
 EXPECTED_OUTPUT = 500
 """Tokens that an answer is taken to have: half of the answers in published traces are shorter."""
 
 _LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_="
 _MEDIA = (b"image", b"audio", b"video", b"pdf", b"document", b"file")
 """What bodies that hold a medium say somewhere, in every protocol; only such a one is decoded to see which."""
 
@@ -28,25 +32,45 @@ _MEDIA = (b"image", b"audio", b"video", b"pdf", b"document", b"file")
 def ask_of(seen: Glance, arrival: Arrival, found: Found, request_of: RequestOf) -> Ask:
     """The request in numbers; what no candidate minds is not looked at."""
     body = arrival.wire.body
-    size = len(body)
-    large = size > found.smallest
     kinds: frozenset[str] = frozenset()
-    at_least = 0
-    if large or found.restricts:
-        media = any(word in body for word in _MEDIA)
-        # Media are base64, whose length says little about tokens.
-        at_least = 0 if media or not large else size // MOST_BYTES_A_TOKEN
-        if media and found.restricts:
-            kinds = _kinds(request_of)
-    limit = _limit(seen)
+    if found.restricts and any(word in body for word in _MEDIA):
+        kinds = _kinds(request_of)
+    text, encoded = float(len(body)), 0.0
+    if text > SAMPLED_FROM:
+        text, encoded = text_and_media(body)
     return Ask(
-        input_tokens=size // BYTES_A_TOKEN,
-        at_least=at_least,
-        output_tokens=EXPECTED_OUTPUT if limit is None else min(limit, EXPECTED_OUTPUT),
+        text=text,
+        media=encoded / ENCODED_BYTES_A_TOKEN,
+        judged=len(body) > found.smallest,
+        output_tokens=_output(seen, arrival),
         kinds=kinds,
         draw=draw_of(arrival.id),
         at=arrival.started,
     )
+
+
+def text_and_media(body: bytes) -> tuple[float, float]:
+    """Bytes of text in a long body, and bytes of media in base64, from samples: reading it all would take longer.
+
+    Escaped characters are taken for three bytes each, which is what they have in UTF-8 at most.
+    """
+    encoded = escapes = 0
+    step = len(body) // SAMPLES
+    for at in range(0, step * SAMPLES, step):
+        sample = body[at : at + _SAMPLE]
+        if not sample.translate(None, _BASE64):
+            encoded += 1
+        elif b"\\u" in sample:
+            escapes += sample.count(b"\\u")
+    media = len(body) * encoded / SAMPLES
+    return len(body) - media - 3.0 * escapes * len(body) / (SAMPLES * _SAMPLE), media
+
+
+def _output(seen: Glance, arrival: Arrival) -> float:
+    if arrival.operation == "embed":
+        return 0.0
+    limit = _limit(seen)
+    return EXPECTED_OUTPUT if limit is None else min(limit, EXPECTED_OUTPUT)
 
 
 def _kinds(request_of: RequestOf) -> frozenset[str]:

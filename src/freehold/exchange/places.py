@@ -23,6 +23,7 @@ from freehold.routing.features import Candidate
 from freehold.routing.names import Names
 from freehold.routing.names import Target as Named
 from freehold.routing.strategies import STRATEGIES
+from freehold.routing.tariffs import tariff_of
 from freehold.routing.tokenizers import tokenizer_of
 from freehold.transport.endpoint import Endpoint, Timeouts, split_url
 from freehold.transport.proxies import bypasses_proxy
@@ -105,12 +106,12 @@ class Places:
         known = self._places.get(key)
         if known is None:
             targets = tuple(self._targets(named))
-            known = Place(name=named.id, targets=targets, candidate=self._candidate(named, targets[0].price))
+            known = Place(name=named.id, targets=targets, candidate=self._candidate(named, targets[0]))
             if len(self._places) < 4096:
                 self._places[key] = known
         return known
 
-    def _candidate(self, named: Named, price: Row | None) -> Candidate:
+    def _candidate(self, named: Named, target: Target) -> Candidate:
         account = self._config.accounts[named.account]
         provider = providers()[account.provider]
         known = rule(provider, named.known_as)
@@ -127,7 +128,9 @@ class Places:
             domains=tuple(domains),
             context=None if known is None else known.context,
             takes=frozenset() if known is None else frozenset(known.input),
-            price=price,
+            tariff=None if target.price is None else tariff_of(target.price),
+            per_byte=target.tokenizer.per_byte,
+            least_per_byte=target.tokenizer.least_per_byte,
         )
 
     def _targets(self, named: Named) -> list[Target]:

@@ -105,32 +105,37 @@ def decide(
     rule: Rule,
 ) -> Decision:
     """A verdict for every candidate. Where nobody is accepted, those that no operator disabled are."""
-    verdicts = [
-        _verdict(order, candidate, standings.get(candidate.name, WELL), ask, rule)
-        for order, candidate in enumerate(candidates)
-    ]
-    if not any(isinstance(verdict, Accepted) for verdict in verdicts):
-        verdicts = [
-            _accept(order, candidate, standings.get(candidate.name, WELL), ask, rule, forced=True)
-            if isinstance(verdict, Rejection) and verdict.reason not in FINAL
-            else verdict
-            for order, (candidate, verdict) in enumerate(zip(candidates, verdicts, strict=True))
-        ]
-    return Decision(rule.strategy.id, tuple(verdicts))
+    strategy, weights = rule.strategy, rule.weights
+    score, reads = strategy.score, strategy.reads
+    verdicts: list[Verdict] = []
+    rejected = 0
+    for order, candidate in enumerate(candidates):
+        standing = standings.get(candidate.name, WELL)
+        rejection = _rejection(candidate, standing, ask)
+        if rejection is None:
+            row = features(order, candidate, standing, ask, reads)
+            verdicts.append(Accepted(candidate.name, score(row, weights), row, age=_age(standing, ask)))
+        else:
+            rejected += 1
+            verdicts.append(rejection)
+    if rejected == len(verdicts):
+        for order, (candidate, verdict) in enumerate(zip(candidates, verdicts, strict=True)):
+            if isinstance(verdict, Rejection) and verdict.reason not in FINAL:
+                standing = standings.get(candidate.name, WELL)
+                row = features(order, candidate, standing, ask, reads)
+                verdicts[order] = Accepted(candidate.name, score(row, weights), row, True, _age(standing, ask))
+    return Decision(strategy.id, tuple(verdicts))
 
 
-def _verdict(
-    order: int,
-    candidate: Candidate,
-    standing: Standing,
-    ask: Ask,
-    rule: Rule,
-) -> Verdict:
+def _rejection(candidate: Candidate, standing: Standing, ask: Ask) -> Rejection | None:
+    """Why a candidate may not be asked; None where it may."""
     if standing.disabled:
         return Rejection(candidate.name, "disabled", standing.disabled)
-    if candidate.context is not None and ask.at_least > candidate.context:
-        evidence = f"at least {ask.at_least} tokens, and a window of {candidate.context}"
-        return Rejection(candidate.name, "context", evidence)
+    if ask.judged and candidate.context is not None:
+        least = int(ask.text * candidate.least_per_byte)
+        if least > candidate.context:
+            evidence = f"at least {least} tokens, and a window of {candidate.context}"
+            return Rejection(candidate.name, "context", evidence)
     if ask.kinds and candidate.takes and not ask.kinds <= candidate.takes:
         missing = ", ".join(sorted(ask.kinds - candidate.takes))
         return Rejection(candidate.name, "modality", f"does not take {missing}")
@@ -138,21 +143,11 @@ def _verdict(
         return Rejection(candidate.name, "broken", f"the breaker of {standing.broken} is open")
     if standing.cooling:
         return Rejection(candidate.name, "cooling", "it asked to be left alone (Retry-After)")
-    return _accept(order, candidate, standing, ask, rule)
+    return None
 
 
-def _accept(
-    order: int,
-    candidate: Candidate,
-    standing: Standing,
-    ask: Ask,
-    rule: Rule,
-    *,
-    forced: bool = False,
-) -> Accepted:
-    row = features(order, candidate, standing, ask, rule.strategy.reads)
-    age = max(ask.at - standing.measured_at, 0.0) if standing.measured_at else None
-    return Accepted(candidate.name, rule.strategy.score(row, rule.weights), row, forced, age)
+def _age(standing: Standing, ask: Ask) -> float | None:
+    return max(ask.at - standing.measured_at, 0.0) if standing.measured_at else None
 
 
 def _by_score(verdict: Accepted) -> tuple[float, float]:

@@ -8,21 +8,19 @@ less is better.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final, TypeAlias
 
 import msgspec
 
-from freehold.ir import Usage
-from freehold.providers.prices import Row as PriceRow
-from freehold.providers.prices import cost
+from freehold.routing.tariffs import Tariff
 
 ORDER: Final = 0
 """Place in the configuration, from 0."""
 WEIGHT: Final = 1
 """The share that the configuration gives it."""
 COST: Final = 2
-"""Expected cost of this request in USD, context-length price steps included; infinite where no price is known."""
+"""Expected cost of this request in USD, with price steps, cached tokens and discounts; infinite where unknown."""
 FIRST_TOKEN: Final = 3
 """Expected seconds to the first token; infinite where it was never measured."""
 SPEED: Final = 4
@@ -33,14 +31,28 @@ OUTPUT: Final = 6
 """Tokens that the answer is expected to have."""
 DRAW: Final = 7
 """This exchange's share of chance for this candidate, 0 up to 1; the same exchange draws the same again."""
+INPUT: Final = 8
+"""Tokens that the request is expected to have, as this candidate counts them."""
+CACHED: Final = 9
+"""How many of them it is expected to read from its cache."""
 
-NAMES: Final = ("order", "weight", "cost_usd", "first_token_s", "tokens_per_s", "errors", "output_tokens", "draw")
+NAMES: Final = (
+    "order",
+    "weight",
+    "cost_usd",
+    "first_token_s",
+    "tokens_per_s",
+    "errors",
+    "output_tokens",
+    "draw",
+    "input_tokens",
+    "cached_tokens",
+)
 """The places of a row as explanations call them."""
 
 Features: TypeAlias = tuple[float, ...]
 """One candidate's row, by the places above."""
 
-_NANO: Final = 1e-9
 _WORD: Final = 2.0**32
 _MASK: Final = 2**32 - 1
 _STEP: Final = 0x9E3779B9
@@ -49,24 +61,28 @@ _STEP: Final = 0x9E3779B9
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """One request in numbers.
 
-    `input_tokens` is an estimate; `at_least` a count that it surely exceeds, by which a context window is judged.
-    `output_tokens` is what the answer is expected to have. `kinds` are the media that the request holds: `image`,
-    `pdf`, `audio`, `video`. `draw` is chance, 0 up to 1. `at` is Unix time, by which prices change.
+    `text` is its length in bytes of text, `media` the tokens that its pictures and files are taken for; `judged` says
+    whether it is so long that context windows matter. `output_tokens` is what the answer is expected to have. `kinds`
+    are the media that the request holds: `image`, `pdf`, `audio`, `video`. `draw` is chance, 0 up to 1. `at` is Unix
+    time, by which prices change. `cached` are the tokens that a candidate, by name, is expected to read from its cache.
     """
 
-    input_tokens: int = 0
-    at_least: int = 0
-    output_tokens: int = 500
+    text: float = 0.0
+    media: float = 0.0
+    judged: bool = False
+    output_tokens: float = 500.0
     kinds: frozenset[str] = frozenset()
     draw: float = 0.0
     at: float = 0.0
+    cached: Mapping[str, float] = {}
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a place before any request: who it is, what it can take, what it costs.
 
     `domains` are what it fails together with, each as `kind:name`: its account, provider, region and cloud. `context`
-    is the window in tokens; `takes` what it takes (`text`, `image`, ...), empty where that is not known.
+    is the window in tokens; `takes` what it takes (`text`, `image`, ...), empty where that is not known. `per_byte` is
+    how many tokens a byte of text is on average, `least_per_byte` what it surely exceeds.
     """
 
     name: str
@@ -74,7 +90,9 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     domains: tuple[str, ...] = ()
     context: int | None = None
     takes: frozenset[str] = frozenset()
-    price: PriceRow | None = None
+    tariff: Tariff | None = None
+    per_byte: float = 0.25
+    least_per_byte: float = 0.1
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,19 +118,28 @@ WELL: Final = Standing()
 
 def features(order: int, candidate: Candidate, standing: Standing, ask: Ask, reads: Collection[int]) -> Features:
     """A candidate's row for a request; what costs something to know is there only where it is read."""
-    expected: int | None = None
-    if candidate.price is not None and COST in reads:
-        usage = Usage(input_tokens=ask.input_tokens, output_tokens=ask.output_tokens)
-        expected = cost(usage, candidate.price.at(ask.at))
+    cost = math.inf
+    cached = 0.0
+    tokens = ask.text * candidate.per_byte + ask.media
+    if COST in reads:
+        if ask.cached:
+            cached = min(ask.cached.get(candidate.name, 0.0), tokens)
+        if candidate.tariff is not None:
+            _, fresh, read, said = candidate.tariff.rung(tokens, ask.at)
+            cost = (tokens - cached) * fresh + cached * read
+            if ask.output_tokens:
+                cost += ask.output_tokens * said
     return (
         order,
         candidate.weight,
-        math.inf if expected is None else expected * _NANO,
+        cost,
         math.inf if standing.first_token is None else standing.first_token,
         standing.speed or 0.0,
         standing.errors,
         ask.output_tokens,
         chance_of(ask.draw, order) if DRAW in reads else 0.0,
+        tokens,
+        cached,
     )
 
 
