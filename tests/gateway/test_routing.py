@@ -93,6 +93,20 @@ def test_a_request_may_name_its_strategy(post: Post, gateway: Gateway) -> None:
     assert refused.json()["error"]["code"] == "unknown_strategy"
 
 
+def test_a_keys_strategy_counts_before_the_models_and_after_the_requests(post: Post, gateway: Gateway) -> None:
+    key, _ = gateway.mint(strategy="weighted")
+
+    def strategy_of(**headers: str) -> str | None:
+        assert post(chat("both"), authorization=f"Bearer {key}", **headers).status == 200
+        return gateway.records()[-1].strategy
+
+    assert strategy_of() == "weighted"
+    assert strategy_of(freehold_strategy="fastest") == "fastest"
+    assert strategy_of(freehold_strategy="failover") == "failover"
+    assert post(chat("both")).status == 200
+    assert gateway.records()[-1].strategy == "failover", "without a key the model's counts"
+
+
 @pytest.mark.parametrize("streamed", [True, False])
 def test_fastest_learns_from_live_traffic(post: Post, gateway: Gateway, *, streamed: bool) -> None:
     for model in ("openai-chat", "anthropic-messages"):

@@ -100,7 +100,7 @@ def test_create_list_and_revoke_from_the_command_line(config: Path) -> None:
     assert bearer["key"].startswith(f"fh_{bearer['id']}_")
     assert bearer["access_key_id"] is None
     assert bearer["secret_access_key"] is None
-    limits = ["--expires", "30d", "--model", "a", "--model", "b", "--network", "10.0.0.0/8"]
+    limits = ["--expires", "30d", "--model", "a", "--model", "b", "--network", "10.0.0.0/8", "--strategy", "cheapest"]
     made = run("create", "--name", "boto", "--aws", "--project", "shop", *limits, "--config", config, "--json")
     pair = json.loads(made.stdout)
     assert pair["key"] is None
@@ -115,6 +115,7 @@ def test_create_list_and_revoke_from_the_command_line(config: Path) -> None:
     assert rows[1]["models"] == ["a", "b"]
     assert rows[1]["networks"] == ["10.0.0.0/8"]
     assert rows[1]["expires"] == pair["expires"]
+    assert [row["strategy"] for row in rows] == [None, "cheapest"]
 
     assert json.loads(run("revoke", bearer["id"], "--config", config, "--json").stdout) == {"revoked": True}
     assert run("revoke", pair["access_key_id"], "--config", config).exit_code == 0
@@ -137,6 +138,7 @@ def test_wrong_use_and_failure_have_their_exit_codes(config: Path) -> None:
         ["--name", "x", "--expires", "0d"],
         ["--name", "x", "--expires", "999999w"],
         ["--name", "x", "--network", "everywhere"],
+        ["--name", "x", "--strategy", "luck"],
         ["--name", " "],
         ["--name", "x", "--project", "y\n"],
         ["--name", "x" * 129],

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, create_engine, text
 
 from freehold.errors import ConfigError
 from freehold.store.database import MIGRATIONS, StoreError, bind_secret, open_database, sqlite_path
+from freehold.store.keys import read_keys
 from freehold.store.schema import HEAD, metadata, settings
 
 
@@ -31,6 +33,31 @@ def test_the_newest_migration_is_the_one_that_is_opened_without_alembic() -> Non
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+async def test_keys_of_an_older_version_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "freehold.db"
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(text("INSERT INTO projects (name, created) VALUES ('p', 1)"))
+        connection.execute(
+            text(
+                "INSERT INTO keys (id, project, name, created, models, networks) VALUES ('k', 'p', 'n', 1, '[]', '[]')"
+            )
+        )
+    engine.dispose()
+    async with open_database(f"sqlite:///{path}") as database, database.read() as connection:
+        (row,) = await read_keys(connection)
+    assert (row.id, row.strategy) == ("k", None)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+        assert connection.execute(text("SELECT id FROM keys")).scalar_one() == "k"
+    engine.dispose()
 
 
 async def test_a_database_is_opened_again_with_what_it_held(url: str) -> None:

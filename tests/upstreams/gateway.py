@@ -164,11 +164,13 @@ class Gateway:
         for emulator in self.emulators.values():
             await emulator.server.stop()
 
-    def mint(self, *, aws: bool = False, models: tuple[str, ...] = ()) -> tuple[str, str]:
+    def mint(self, *, aws: bool = False, models: tuple[str, ...] = (), strategy: str | None = None) -> tuple[str, str]:
         """A key: (bearer, id), or the access key id and its secret."""
 
         async def make() -> tuple[str, str]:
-            minted, _ = await self.service.keys.create(project="p", name="n", now=1.0, aws=aws, models=models)
+            minted, _ = await self.service.keys.create(
+                project="p", name="n", now=1.0, aws=aws, models=models, strategy=strategy
+            )
             for _ in range(500):
                 # A server that has just started is told of keys for the first time a moment after it listens.
                 if any(key.id == minted.key.id for key in self.service.table.keys):

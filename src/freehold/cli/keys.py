@@ -12,13 +12,14 @@ from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar, get_args
 
 import typer
 
 from freehold.cli.failure import CommandError
 from freehold.cli.options import ConfigOption, JsonOption, print_json, print_table
 from freehold.config import Config, load
+from freehold.config.values import Strategy
 
 if TYPE_CHECKING:
     from freehold.governance.keys import Key, Minted
@@ -55,6 +56,9 @@ def create(
     expires: Annotated[str | None, typer.Option(help="How long it works: 30d, 12h, 90m, 2w.")] = None,
     model: Annotated[list[str] | None, typer.Option(help="A model it may use, * allowed; repeatable.")] = None,
     network: Annotated[list[str] | None, typer.Option(help="A network it may be used from; repeatable.")] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="How its requests choose among a model's targets, instead of the model's own.")
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -62,6 +66,8 @@ def create(
     for option, text in (("--name", name), ("--project", project)):
         if not text.strip() or len(text) > _LONGEST_NAME or not text.isprintable():
             raise typer.BadParameter(f"1 to {_LONGEST_NAME} printable characters", param_hint=option)
+    if strategy is not None and strategy not in get_args(Strategy):
+        raise typer.BadParameter(f"one of {', '.join(get_args(Strategy))}", param_hint="--strategy")
     life = None if expires is None else _seconds(expires)
     for cidr in network or ():
         _check_network(cidr)
@@ -76,6 +82,7 @@ def create(
             expires=None if life is None else now + life,
             models=model or (),
             networks=network or (),
+            strategy=strategy,
         )
 
     minted, settled = _run(config, make)
@@ -90,6 +97,7 @@ def create(
                 "project": key.project,
                 "name": key.name,
                 "expires": _date(key.expires),
+                "strategy": key.strategy,
             }
         )
     else:
@@ -116,7 +124,7 @@ def list_keys(*, config: ConfigOption = None, as_json: JsonOption = False) -> No
     if not rows:
         typer.echo("There are no keys yet: make one with `freehold keys create --name NAME`.", err=True)
         return
-    columns = ("id", "project", "name", "kind", "state", "created", "expires")
+    columns = ("id", "project", "name", "kind", "state", "strategy", "created", "expires")
     print_table(columns, [[str(row[column] or "-") for column in columns] for row in rows])
 
 
@@ -186,6 +194,7 @@ def _row(key: Key, now: float) -> dict[str, object]:
         "revoked": _date(key.revoked),
         "models": key.models,
         "networks": key.networks,
+        "strategy": key.strategy,
     }
 
 

@@ -54,7 +54,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """On whose behalf a request is answered.
 
     `key_id` is None for project `local` without a key. `models` may hold `*`; empty allows all. `region` is the one in
-    an AWS signature's scope: any is accepted.
+    an AWS signature's scope: any is accepted. `strategy` is how the key's requests choose among targets.
     """
 
     project: str
@@ -62,6 +62,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     key_name: str | None = None
     models: tuple[str, ...] = ()
     region: str | None = None
+    strategy: str | None = None
 
     def may_use(self, model: str) -> bool:
         """Whether the key's allow-list holds a model's name."""
@@ -312,7 +313,14 @@ def _check_usable(key: Key, peer: str, now: float, table: KeyTable) -> None:
 
 
 def _principal(key: Key, region: str | None = None) -> Principal:
-    return Principal(project=key.project, key_id=key.id, key_name=key.name, models=key.models, region=region)
+    return Principal(
+        project=key.project,
+        key_id=key.id,
+        key_name=key.name,
+        models=key.models,
+        region=region,
+        strategy=key.strategy,
+    )
 
 
 def _invalid_key(message: str) -> AuthenticationError:

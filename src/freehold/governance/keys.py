@@ -36,7 +36,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     """One minted key as it is kept: no secret can be read from it without the server secret.
 
     Times are Unix seconds. Empty allow-lists allow everything. Either `digest` is set (a bearer key) or `access_key_id`
-    and `sealed_secret` are (an AWS pair).
+    and `sealed_secret` are (an AWS pair). `strategy` chooses among targets instead of the model's own.
     """
 
     id: str
@@ -50,6 +50,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     digest: bytes | None = None
     access_key_id: str | None = None
     sealed_secret: bytes | None = None
+    strategy: str | None = None
 
     def __repr__(self) -> str:
         return f"Key(id={self.id!r}, project={self.project!r}, name={self.name!r})"
@@ -117,6 +118,7 @@ class Locksmith:
         expires: float | None = None,
         models: Iterable[str] = (),
         networks: Iterable[str] = (),
+        strategy: str | None = None,
         random: Random = secrets.token_bytes,
     ) -> Minted:
         """A new bearer key, or with `aws` an access key pair.
@@ -133,6 +135,7 @@ class Locksmith:
             expires=expires,
             models=tuple(models),
             networks=tuple(str(ip_network(network, strict=False)) for network in networks),
+            strategy=strategy,
         )
         if aws:
             secret = _letters(_BASE62, 40, random)

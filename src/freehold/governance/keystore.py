@@ -35,13 +35,21 @@ class KeyStore:
         expires: float | None = None,
         models: Iterable[str] = (),
         networks: Iterable[str] = (),
+        strategy: str | None = None,
     ) -> tuple[Minted, bool]:
         """A new key, and whether every running server takes it already.
 
         Raises ValueError for a network that is none, StoreError when the database fails.
         """
         minted = self._locksmith.mint(
-            project=project, name=name, now=now, aws=aws, expires=expires, models=models, networks=networks
+            project=project,
+            name=name,
+            now=now,
+            aws=aws,
+            expires=expires,
+            models=models,
+            networks=networks,
+            strategy=strategy,
         )
         async with self.database.write() as connection:
             version = await insert_key(connection, KeyRow(**msgspec.structs.asdict(minted.key)))

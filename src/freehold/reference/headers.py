@@ -31,7 +31,7 @@ REQUEST: Final[tuple[Entry, ...]] = (
     ),
     Entry(
         name="Freehold-Strategy",
-        says="How to choose among a model's targets, instead of the model's own `strategy`: one of the "
+        says="How to choose among a model's targets, instead of the key's and the model's own: one of the "
         "[strategies](../explanation/decision.md#strategies). Anything else is refused with "
         "[`unknown_strategy`](errors.md#unknown_strategy).",
     ),

@@ -132,7 +132,8 @@ class Gateway:
     def _arrival(self, route: Route, who: Principal, incoming: Incoming, body: bytes, now: float) -> Arrival:
         strictness: Strictness = "reject-content"
         tags: dict[str, str] = {}
-        strategy: str | None = None
+        # One that a newer Freehold knows, on a store that several share, is none here.
+        strategy = who.strategy if who.strategy in STRATEGIES else None
         for name, value in incoming.headers:
             if name.startswith("freehold-"):
                 strictness = _strictness(value) if name == "freehold-on-loss" else strictness

@@ -30,6 +30,7 @@ class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
     digest: bytes | None
     access_key_id: str | None
     sealed_secret: bytes | None
+    strategy: str | None
 
     def __repr__(self) -> str:
         return f"KeyRow(id={self.id!r})"
@@ -54,6 +55,7 @@ async def insert_key(connection: AsyncConnection, row: KeyRow) -> int:
             digest=row.digest,
             access_key_id=row.access_key_id,
             sealed_secret=row.sealed_secret,
+            strategy=row.strategy,
         )
     )
     return version
@@ -92,6 +94,7 @@ def _row(row: RowMapping) -> KeyRow:
         digest=row["digest"],
         access_key_id=row["access_key_id"],
         sealed_secret=row["sealed_secret"],
+        strategy=row["strategy"],
     )
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Column, Double, ForeignKey, LargeBinary, MetaData, String, Table, Text
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The newest migration. A database that is there already is opened without loading Alembic."""
 
 metadata: Final = MetaData(
@@ -40,6 +40,7 @@ keys: Final = Table(
     Column("digest", LargeBinary, unique=True),
     Column("access_key_id", String(128), unique=True),
     Column("sealed_secret", LargeBinary),
+    Column("strategy", String(32)),
 )
 
 changes: Final = Table(
