@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from freehold.config.values import Strategy as StrategyName
 from freehold.providers.prices import Period, Price, Rates, Row, Step
 from freehold.routing.decision import Accepted, Rejection, Rule, decide
-from freehold.routing.features import NAMES, Ask, Candidate, Standing
+from freehold.routing.features import NAMES, Ask, Candidate, Standing, Warmth
 from freehold.routing.strategies import STRATEGIES
 from freehold.routing.tariffs import Tariff, tariff_of
 
@@ -28,6 +28,7 @@ def priced(dollars_in: float, dollars_out: float, steps: tuple[Step, ...] = (), 
 
 
 PRICES = st.none() | st.builds(priced, st.floats(0.01, 100), st.floats(0.01, 100))
+NAMED = [f"account{number}/model" for number in range(5)]
 KINDS = st.frozensets(st.sampled_from(["image", "pdf", "audio", "video"]))
 RULES = st.builds(
     Rule,
@@ -42,6 +43,12 @@ ASKS = st.builds(
     output_tokens=st.floats(0, 5000),
     kinds=KINDS,
     draw=st.floats(0, 1, exclude_max=True),
+    warmth=st.builds(
+        Warmth,
+        cached=st.dictionaries(st.sampled_from(NAMED), st.floats(0, 300_000)),
+        again=st.dictionaries(st.sampled_from(NAMED), st.floats(0, 1)),
+        ahead=st.floats(1, 10),
+    ),
 )
 STANDINGS = st.builds(
     Standing,
@@ -61,7 +68,7 @@ def fields(draw: st.DrawFn, least: int = 1) -> tuple[list[Candidate], dict[str, 
     count = draw(st.integers(least, 5))
     candidates = [
         Candidate(
-            name=f"account{number}/model",
+            name=NAMED[number],
             weight=draw(st.floats(0.1, 10)),
             context=draw(st.none() | st.integers(1000, 400_000)),
             takes=draw(st.just(frozenset[str]()) | KINDS.map(lambda kinds: kinds | {"text"})),
@@ -151,7 +158,7 @@ def test_rejections_carry_their_evidence() -> None:
     ]
 
 
-@given(ASKS, fields(least=2), st.sampled_from(["cheapest", "fastest", "balanced"]), st.data())
+@given(ASKS, fields(least=2), st.sampled_from(["cheapest", "fastest", "balanced", "sticky"]), st.data())
 def test_a_dominated_target_never_changes_the_choice(
     ask: Ask, field: tuple[list[Candidate], dict[str, Standing]], strategy: str, data: st.DataObject
 ) -> None:
@@ -184,7 +191,7 @@ def _times(tariff: Tariff | None, factor: float) -> Tariff | None:
     )
 
 
-@given(ASKS, st.floats(0.01, 50), st.floats(1.0, 10.0), st.sampled_from(["cheapest", "balanced"]))
+@given(ASKS, st.floats(0.01, 50), st.floats(1.0, 10.0), st.sampled_from(["cheapest", "balanced", "sticky"]))
 def test_a_dearer_price_never_makes_a_target_more_wanted(
     ask: Ask, dollars: float, factor: float, strategy: str
 ) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from freehold.ir import Usage
 from freehold.providers.prices import DAY, Period, Price, Rates, Row, Step, cost
-from freehold.routing.features import CACHED, COST, WELL, Ask, Candidate, features
+from freehold.routing.features import CACHED, COST, WELL, Ask, Candidate, Warmth, features
 from freehold.routing.tariffs import tariff_of
 
 RATE = st.integers(0, 100_000_000)
@@ -39,7 +39,8 @@ USAGES = st.tuples(st.integers(0, 500_000), st.integers(0, 500_000), st.integers
 def test_what_is_expected_is_what_is_billed(row: Row, used: tuple[int, int, int], now: float, discount: float) -> None:
     tokens, cached, output = used
     candidate = Candidate(name="a/m", tariff=tariff_of(row, discount), per_byte=1.0)
-    ask = Ask(text=float(tokens), output_tokens=float(output), at=now, cached={"a/m": float(cached)})
+    warm = Warmth(cached={"a/m": float(cached)})
+    ask = Ask(text=float(tokens), output_tokens=float(output), at=now, warmth=warm)
     expected = features(0, candidate, WELL, ask, (COST,))
     usage = Usage(input_tokens=tokens, output_tokens=output, cache_read=min(cached, tokens))
     billed = cost(usage, row.at(now))

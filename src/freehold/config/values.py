@@ -14,7 +14,7 @@ MIB: Final = 1024 * 1024
 _BYTES: Final = {"unit": "bytes"}
 _SECONDS: Final = {"unit": "seconds"}
 
-Strategy = Literal["failover", "weighted", "cheapest", "fastest", "balanced", "hedged", "cascade"]
+Strategy = Literal["failover", "weighted", "cheapest", "fastest", "balanced", "hedged", "cascade", "sticky"]
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):

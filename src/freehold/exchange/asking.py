@@ -11,7 +11,7 @@ from freehold.exchange.target import Found
 from freehold.ir import Generate, Media, ToolResult
 from freehold.protocols.codec import Unsupported
 from freehold.routing.decision import Decision
-from freehold.routing.features import Ask
+from freehold.routing.features import COLD, Ask, Warmth
 
 ENCODED_BYTES_A_TOKEN = 200
 """Bytes of base64 for each token of a medium, roughly: a picture of 300 KB takes some 1500."""
@@ -29,7 +29,7 @@ _MEDIA = (b"image", b"audio", b"video", b"pdf", b"document", b"file")
 """What bodies that hold a medium say somewhere, in every protocol; only such a one is decoded to see which."""
 
 
-def ask_of(seen: Glance, arrival: Arrival, found: Found, request_of: RequestOf) -> Ask:
+def ask_of(seen: Glance, arrival: Arrival, found: Found, request_of: RequestOf, warmth: Warmth = COLD) -> Ask:
     """The request in numbers; what no candidate minds is not looked at."""
     body = arrival.wire.body
     kinds: frozenset[str] = frozenset()
@@ -46,6 +46,7 @@ def ask_of(seen: Glance, arrival: Arrival, found: Found, request_of: RequestOf) 
         kinds=kinds,
         draw=draw_of(arrival.id),
         at=arrival.started,
+        warmth=warmth,
     )
 
 

@@ -397,6 +397,8 @@ class Leg:
             counted = self.first_token is not None or self.journey.arrival.operation == "count"
             whole = None if counted else seconds
             health.answered(self.candidate, first_token=self.first_token, speed=speed, whole=whole)
+            if self.journey.conversation and usage is not None:
+                self.journey.road.affinity.learn(self.journey.conversation, self.candidate, usage, self.began)
         elif self._probing:
             health.left(self.candidate)
 

@@ -131,6 +131,7 @@ class Places:
             tariff=None if target.price is None else tariff_of(target.price),
             per_byte=target.tokenizer.per_byte,
             least_per_byte=target.tokenizer.least_per_byte,
+            cache=next((cache for cache in provider.caches if matches(cache.models, named.known_as)), None),
         )
 
     def _targets(self, named: Named) -> list[Target]:

@@ -22,6 +22,7 @@ import msgspec
 from freehold.errors import CallerError, FreeholdError, UpstreamError
 from freehold.exchange.asking import ask_of, draw_of, no_target
 from freehold.exchange.cascade import ascend
+from freehold.exchange.conversation import conversation_of
 from freehold.exchange.counting import answer_count, counts, may_count
 from freehold.exchange.delivery import Delivery
 from freehold.exchange.door import Arrival, ClientGone, Door
@@ -52,8 +53,9 @@ from freehold.exchange.turns import Turns, ask_in_turn
 from freehold.ir import Failure, Generate, Language, Loss, Request
 from freehold.protocols.codec import Stamp, Unsupported
 from freehold.protocols.openai_responses import stateless
+from freehold.routing.affinity import Affinity
 from freehold.routing.decision import decide
-from freehold.routing.features import Ask
+from freehold.routing.features import COLD, COST, Ask
 from freehold.routing.health import Health, blame
 from freehold.routing.hedges import Purses
 from freehold.routing.retries import SHARE, Retries
@@ -117,6 +119,7 @@ class Road:
         self.health = Health()
         self.retries = Retries()
         self.purses = Purses()
+        self.affinity = Affinity()
         self.counters = Counters()
         self.open = 0
 
@@ -141,6 +144,7 @@ class Journey:
         "arrival",
         "ask",
         "continues",
+        "conversation",
         "door",
         "failed",
         "found",
@@ -165,6 +169,8 @@ class Journey:
         """What the first round ended with, while there is a second one."""
         self._request: Request | None = None
         self._written = False
+        self.conversation = b""
+        """Its digest, where what providers' caches hold of it matters."""
         self.answered = False
         self.continues: Generate | None = None
         """The request, where another target goes on if the stream of its answer breaks."""
@@ -340,7 +346,12 @@ class Journey:
         """The places to ask, best first; what speaks against the others is on the record. Raises if none is left."""
         seen, arrival, record = self.seen, self.arrival, self.record
         self.found = found
-        self.ask = ask = ask_of(seen, arrival, found, self.request)
+        warmth = COLD
+        if len(found.places) > 1 and COST in found.rule.strategy.reads:
+            self.conversation = conversation_of(arrival, seen)
+            if self.conversation:
+                warmth = self.road.affinity.expect(self.conversation, found.candidates, self.now())
+        self.ask = ask = ask_of(seen, arrival, found, self.request, warmth)
         standings = self.road.health.standings(found.candidates, self.now())
         decision = decide(ask, found.candidates, standings, found.rule)
         order = decision.order()

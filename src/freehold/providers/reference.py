@@ -19,6 +19,7 @@ from freehold.providers.schema import (
     Header,
     MapRole,
     MapValue,
+    PromptCache,
     Protocol,
     Provider,
     Query,
@@ -63,6 +64,7 @@ def _section(provider: Provider) -> str:
         fact = getattr(provider.facts, name)
         if fact is not None:
             lines.append(f"- {name.capitalize()}: {fact.value} ([source]({fact.source}))")
+    lines += [f"- {_cache(cache)}" for cache in provider.caches]
     lines += [f"- {note}" for note in provider.notes]
     lines += ["", "| Protocol | Operation | Path |", "|---|---|---|"]
     for protocol in provider.protocols:
@@ -86,6 +88,13 @@ def _section(provider: Provider) -> str:
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
+
+
+def _cache(cache: PromptCache) -> str:
+    what = "what a request marks" if not cache.automatic else f"prompts of {cache.least} tokens or more"
+    most = "" if cache.longest is None else f", at most {cache.longest:g} s"
+    lasts = f"for {cache.lifetime:g} s without use{most}"
+    return f"Prompt cache{_models(cache)}: {what}, {lasts} ([source]({cache.source}))"
 
 
 def _names(protocols: Iterable[Protocol]) -> tuple[str, ...]:
@@ -141,8 +150,8 @@ def _edit(edit: Edit) -> str:
             assert_never(edit)
 
 
-def _models(edit: Edit) -> str:
-    return "" if edit.models == ("*",) else f" (models {_codes(edit.models)})"
+def _models(limited: Edit | PromptCache) -> str:
+    return "" if limited.models == ("*",) else f" (models {_codes(limited.models)})"
 
 
 def _code(text: str) -> str:

@@ -250,6 +250,22 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     silicon: Fact | None = None
 
 
+class PromptCache(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a provider caches the beginning of prompts for the models whose ids match one of `models`.
+
+    `automatic`: all prompts of at least `least` tokens are cached; else only what a request marks. Without use an entry
+    is there for `lifetime` seconds, and gone after `longest`; where the provider promises nothing, five minutes are
+    assumed.
+    """
+
+    models: tuple[str, ...] = ("*",)
+    automatic: bool
+    least: int = 0
+    lifetime: Annotated[float, msgspec.Meta(gt=0)] = 300.0
+    longest: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    source: str
+
+
 class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Environment variables that the provider's own clients read, so that an account can be found without a file.
 
@@ -289,6 +305,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     protocols: tuple[Protocol, ...]
     models: tuple[ModelRule, ...] = ()
     facts: Facts = Facts()
+    caches: tuple[PromptCache, ...] = ()
     limits: Limits = Limits()
     prices: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

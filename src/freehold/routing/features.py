@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from freehold.providers.schema import PromptCache
 from freehold.routing.tariffs import Tariff
 
 ORDER: Final = 0
@@ -35,6 +36,10 @@ INPUT: Final = 8
 """Tokens that the request is expected to have, as this candidate counts them."""
 CACHED: Final = 9
 """How many of them it is expected to read from its cache."""
+LATER: Final = 10
+"""Expected cost in USD of a later request of the conversation, when this one has warmed the cache."""
+AHEAD: Final = 11
+"""How many later requests of the conversation are expected."""
 
 NAMES: Final = (
     "order",
@@ -47,6 +52,8 @@ NAMES: Final = (
     "draw",
     "input_tokens",
     "cached_tokens",
+    "later_usd",
+    "requests_ahead",
 )
 """The places of a row as explanations call them."""
 
@@ -58,13 +65,29 @@ _MASK: Final = 2**32 - 1
 _STEP: Final = 0x9E3779B9
 
 
+class Warmth(msgspec.Struct, frozen=True, kw_only=True):
+    """What candidates' caches are expected to do for a conversation, by the candidates' names.
+
+    `cached` are the tokens of this request that are expected there; `again` the share of it that a later request would
+    read once this one has been answered there; `ahead` is how many later requests are expected.
+    """
+
+    cached: Mapping[str, float] = {}
+    again: Mapping[str, float] = {}
+    ahead: float = 1.0
+
+
+COLD: Final = Warmth()
+"""A conversation of which nothing is known."""
+
+
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """One request in numbers.
 
     `text` is its length in bytes of text, `media` the tokens that its pictures and files are taken for; `judged` says
     whether it is so long that context windows matter. `output_tokens` is what the answer is expected to have. `kinds`
     are the media that the request holds: `image`, `pdf`, `audio`, `video`. `draw` is chance, 0 up to 1. `at` is Unix
-    time, by which prices change. `cached` are the tokens that a candidate, by name, is expected to read from its cache.
+    time, by which prices change.
     """
 
     text: float = 0.0
@@ -74,7 +97,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     kinds: frozenset[str] = frozenset()
     draw: float = 0.0
     at: float = 0.0
-    cached: Mapping[str, float] = {}
+    warmth: Warmth = COLD
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +105,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
     `domains` are what it fails together with, each as `kind:name`: its account, provider, region and cloud. `context`
     is the window in tokens; `takes` what it takes (`text`, `image`, ...), empty where that is not known. `per_byte` is
-    how many tokens a byte of text is on average, `least_per_byte` what it surely exceeds.
+    how many tokens a byte of text is on average, `least_per_byte` what it surely exceeds. `cache` is what its provider
+    says of its cache.
     """
 
     name: str
@@ -93,6 +117,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     tariff: Tariff | None = None
     per_byte: float = 0.25
     least_per_byte: float = 0.1
+    cache: PromptCache | None = None
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,17 +143,19 @@ WELL: Final = Standing()
 
 def features(order: int, candidate: Candidate, standing: Standing, ask: Ask, reads: Collection[int]) -> Features:
     """A candidate's row for a request; what costs something to know is there only where it is read."""
-    cost = math.inf
+    cost = later = math.inf
     cached = 0.0
     tokens = ask.text * candidate.per_byte + ask.media
     if COST in reads:
-        if ask.cached:
-            cached = min(ask.cached.get(candidate.name, 0.0), tokens)
+        warmth = ask.warmth
+        if warmth.cached:
+            cached = min(warmth.cached.get(candidate.name, 0.0), tokens)
         if candidate.tariff is not None:
             _, fresh, read, said = candidate.tariff.rung(tokens, ask.at)
-            cost = (tokens - cached) * fresh + cached * read
-            if ask.output_tokens:
-                cost += ask.output_tokens * said
+            answer = ask.output_tokens * said if ask.output_tokens else 0.0
+            cost = tokens * fresh - cached * (fresh - read) + answer
+            if LATER in reads:
+                later = tokens * (fresh - warmth.again.get(candidate.name, 0.0) * (fresh - read)) + answer
     return (
         order,
         candidate.weight,
@@ -140,6 +167,8 @@ def features(order: int, candidate: Candidate, standing: Standing, ask: Ask, rea
         chance_of(ask.draw, order) if DRAW in reads else 0.0,
         tokens,
         cached,
+        later,
+        ask.warmth.ahead,
     )
 
 
