@@ -28,11 +28,13 @@ from freehold.config.watching import fingerprint
 from freehold.errors import CallerError, ConfigError
 from freehold.exchange.record import CURRENT, Spool, take_over
 from freehold.exchange.road import Road
+from freehold.exchange.spending import spent
 from freehold.governance.authentication import is_loopback_host
 from freehold.governance.keys import KeyTable, encode_keys
 from freehold.governance.keystore import KeyStore, open_keystore
 from freehold.providers.price_book import listed
 from freehold.routing import measured
+from freehold.routing.commitments import Commitments, Use, commitments_of
 from freehold.routing.measured import Measured
 from freehold.routing.names import Names
 from freehold.routing.words import Disabled, Enabled
@@ -145,6 +147,8 @@ class Service:
         self._worker = Worker(self._listeners, self.environ)
         self._admin: Front | None = None
         self._draining = False
+        self._counted: set[str] = set()
+        """The spends whose records have been counted."""
         self._refused = ""
         """Why the configuration was last not reloaded."""
         self._reloading = asyncio.Lock()
@@ -192,6 +196,7 @@ class Service:
         if self.workers == 1:
             await self.crew.start()
         self._background(self._watch_keys())
+        self._recount()
 
     async def _hire(self, slot: int) -> Hand:
         if self.workers == 1:
@@ -289,6 +294,7 @@ class Service:
         if refused is not None:
             return refused
         self.config, self.names = config, names
+        self._recount()
         if later:
             log.warning("changed, but taken into use at the next start only: %s", ", ".join(later))
         log.info("configuration %d is in use", self.crew.settings.number)
@@ -323,6 +329,24 @@ class Service:
                 await task
 
         self._stack.push_async_callback(stop)
+
+    def _recount(self) -> None:
+        """See to what was spent of commitments before this process, or before they were stated."""
+        commitments = commitments_of(self.config)
+        new = [each for each in commitments.spends() if each.name not in self._counted]
+        if new:
+            self._counted.update(each.name for each in new)
+            self._background(self._count_spent(commitments, {each.name for each in new}, time.time()))
+
+    async def _count_spent(self, commitments: Commitments, names: set[str], before: float) -> None:
+        try:
+            sums = await asyncio.to_thread(spent, spool_folder(self.config), commitments, before)
+        except OSError as error:
+            log.warning("what was spent of commitments is not known, the records can not be read: %s", error)
+            return
+        for name in sorted(names):
+            log.info("commitment %s: %.2f USD are spent by the records of this machine", name, sums[name])
+        await self.crew.count(*(Use(name, usd=sums[name]) for name in names if sums[name]))
 
     async def _watch_keys(self) -> None:
         while True:

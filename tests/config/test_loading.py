@@ -162,7 +162,7 @@ strategy = "luckiest"
         ),
         (
             "  line 16: models.assistant.strategy: `luckiest` is not known; there are `failover`, `weighted`, "
-            "`cheapest`, `fastest`, `balanced`, `hedged`, `cascade`"
+            "`cheapest`, `fastest`, `balanced`, `hedged`, `cascade`, `sticky`, `committed`"
         ),
     ]
 
@@ -173,6 +173,18 @@ strategy = "luckiest"
         ('[acounts.a]\nprovider = "openai"', "acounts", "did you mean `accounts`?"),
         ('accounts = "x"', "accounts", "write `[accounts.NAME]`"),
         ('[accounts]\na = "openai"', "accounts.a", "expected a table, got a string; write `[accounts.a]`"),
+        (
+            '[commitments.x]\ntargets = ["y/m"]\nspend = 1.0',
+            "commitments.x.targets",
+            "`y/m` is no target of an",
+        ),
+        ("[commitments.x]\ntargets = []\ntokens_per_minute = 1", "commitments.x.targets", "is empty"),
+        ("[commitments.x]\ntargets = []", "commitments.x", "either `tokens_per_minute` or `spend`"),
+        ("[commitments.x]\ntargets = []\nspend = 1\ntokens_per_minute = 1", "commitments.x", "state either"),
+        ("[commitments.x]\ntargets = []\nspend = 1.0\nstart = 2026-01-01", "commitments.x", "a later `until`"),
+        ("[commitments.x]\ntargets = []\nspend = 0", "commitments.x.spend", "> 0"),
+        ("[commitments.x]\ntargets = []\nuntil = 5", "commitments.x.until", "expected date"),
+        ("[commitments.x]\ndiscount = 1.0", "commitments.x.discount", "< 1"),
         ("[accounts.a]\nregion = 'x'", "accounts.a.provider", "is missing"),
         ('[accounts.a]\nprovider = "openai"\nkey = "k"', "accounts.a.key", "did you mean `api_key`?"),
         ('[accounts.a]\nprovider = "openai"\nendpoint = "k"', "accounts.a.endpoint", "did you mean `base_url`?"),

@@ -155,7 +155,15 @@ class Mortal:
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         if isinstance(order, Report) and not self.lives:
             self.ended.set()
-        reported = Reported(counters=(("exchanges_total", (), 1),), words=(), gauges={}, states={}, unrecorded=None)
+        reported = Reported(
+            counters=(("exchanges_total", (), 1),),
+            words=(),
+            lessons=(),
+            uses=(),
+            gauges={},
+            states={},
+            unrecorded=None,
+        )
         answer.set_result(reported if isinstance(order, Report) else Done())
         return answer
 

@@ -103,7 +103,7 @@ def test_a_cache_that_has_to_be_asked_for_holds_what_was_marked() -> None:
 def test_short_prompts_and_providers_without_a_cache_are_never_warm() -> None:
     affinity = Affinity()
     affinity.learn(TALK, A, said(1023), 0.0)
-    assert affinity.learn(TALK, Candidate(name="none/m"), said(50_000), 0.0) is None
+    affinity.learn(TALK, Candidate(name="none/m"), said(50_000), 0.0)
     assert affinity.expect(TALK, [A, Candidate(name="none/m")], 1.0).cached == {}
 
 
@@ -130,9 +130,10 @@ def test_the_table_is_bounded_and_forgets_the_oldest() -> None:
 def test_what_one_process_learns_another_can_take() -> None:
     mine, yours = Affinity(), Affinity()
     for turn in range(3):
-        lesson = mine.learn(TALK, B, said(10_000, read=5000 * turn), float(turn))
-        assert lesson is not None
-        yours.take(msgspec.msgpack.decode(msgspec.msgpack.encode(lesson), type=Lesson))
+        mine.learn(TALK, B, said(10_000, read=5000 * turn), float(turn))
+        for lesson in mine.news():
+            yours.take(msgspec.msgpack.decode(msgspec.msgpack.encode(lesson), type=Lesson))
+    assert mine.news() == []
     assert mine.expect(TALK, [A, B], 4.0) == yours.expect(TALK, [A, B], 4.0)
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from freehold.config.values import Strategy as StrategyName
 from freehold.providers.prices import Period, Price, Rates, Row, Step
+from freehold.routing.commitments import Spend, Throughput
 from freehold.routing.decision import Accepted, Rejection, Rule, decide
 from freehold.routing.features import NAMES, Ask, Candidate, Standing, Warmth
 from freehold.routing.strategies import STRATEGIES
@@ -49,6 +50,7 @@ ASKS = st.builds(
         again=st.dictionaries(st.sampled_from(NAMED), st.floats(0, 1)),
         ahead=st.floats(1, 10),
     ),
+    free=st.dictionaries(st.sampled_from(NAMED), st.floats(-10_000, 10_000)),
 )
 STANDINGS = st.builds(
     Standing,
@@ -62,6 +64,16 @@ STANDINGS = st.builds(
 MEASURED = st.builds(Standing, first_token=st.floats(0.01, 30), speed=st.floats(1, 500), errors=st.floats(0, 1))
 
 
+def throughputs(name: str) -> st.SearchStrategy[Throughput]:
+    return st.builds(
+        Throughput, name=st.just(name), tokens_per_minute=st.floats(1, 1e6), output_weight=st.floats(0.5, 8)
+    )
+
+
+def spends(name: str) -> st.SearchStrategy[Spend]:
+    return st.builds(Spend, name=st.just(name), usd=st.floats(1, 1e6), start=st.just(0.0), until=st.just(1e9))
+
+
 @st.composite
 def fields(draw: st.DrawFn, least: int = 1) -> tuple[list[Candidate], dict[str, Standing]]:
     """Candidates of different names, and how some of them are doing."""
@@ -73,6 +85,7 @@ def fields(draw: st.DrawFn, least: int = 1) -> tuple[list[Candidate], dict[str, 
             context=draw(st.none() | st.integers(1000, 400_000)),
             takes=draw(st.just(frozenset[str]()) | KINDS.map(lambda kinds: kinds | {"text"})),
             tariff=draw(PRICES),
+            commitment=draw(st.none() | throughputs(NAMED[number]) | spends(NAMED[number])),
             per_byte=draw(st.floats(0.2, 0.5)),
         )
         for number in range(count)
@@ -158,7 +171,7 @@ def test_rejections_carry_their_evidence() -> None:
     ]
 
 
-@given(ASKS, fields(least=2), st.sampled_from(["cheapest", "fastest", "balanced", "sticky"]), st.data())
+@given(ASKS, fields(least=2), st.sampled_from(["cheapest", "fastest", "balanced", "sticky", "committed"]), st.data())
 def test_a_dominated_target_never_changes_the_choice(
     ask: Ask, field: tuple[list[Candidate], dict[str, Standing]], strategy: str, data: st.DataObject
 ) -> None:
@@ -191,7 +204,9 @@ def _times(tariff: Tariff | None, factor: float) -> Tariff | None:
     )
 
 
-@given(ASKS, st.floats(0.01, 50), st.floats(1.0, 10.0), st.sampled_from(["cheapest", "balanced", "sticky"]))
+@given(
+    ASKS, st.floats(0.01, 50), st.floats(1.0, 10.0), st.sampled_from(["cheapest", "balanced", "sticky", "committed"])
+)
 def test_a_dearer_price_never_makes_a_target_more_wanted(
     ask: Ask, dollars: float, factor: float, strategy: str
 ) -> None:

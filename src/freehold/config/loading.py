@@ -21,6 +21,7 @@ from freehold.config.secret import Secret
 from freehold.config.values import (
     Account,
     Check,
+    Commitment,
     Config,
     Fetch,
     Ledger,
@@ -37,7 +38,7 @@ from freehold.providers.schema import Provider
 
 FILE: Final = "freehold.toml"
 
-_SECTIONS: Final = ("server", "storage", "limits", "fetch", "ledger", "accounts", "models")
+_SECTIONS: Final = ("server", "storage", "limits", "fetch", "ledger", "accounts", "models", "commitments")
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "ip6-localhost"})
 
@@ -114,6 +115,7 @@ def parse(text: str, source: str, environ: Mapping[str, str]) -> Config:
     ledger = section(Ledger, "ledger")
     accounts = _accounts(document.get("accounts", {}), problems, resolver)
     models = _models(document.get("models", {}), accounts, _names(document.get("accounts")), problems, resolver)
+    commitments = _commitments(document.get("commitments", {}), _names(document.get("accounts")), problems, resolver)
     _check_server(server, problems)
     files = _files(source, resolver, server, accounts)
     if problems.found:
@@ -129,6 +131,7 @@ def parse(text: str, source: str, environ: Mapping[str, str]) -> Config:
         ledger=ledger,
         accounts=accounts,
         models=models,
+        commitments=commitments,
         source=source,
         files=files,
         notes=notes if literals else (),
@@ -388,6 +391,35 @@ def _check_target(
     offers = [offer.name for offer in providers()[account.provider].protocols]
     if protocol in every and protocol not in offers:
         problems.add(path, f"`{target.to}`: {account.provider} does not speak {protocol}{suggestion(protocol, offers)}")
+
+
+def _commitments(
+    table: object, known: tuple[str, ...], problems: Problems, resolver: Resolver
+) -> dict[str, Commitment]:
+    if not isinstance(table, dict):
+        problems.add(("commitments",), "expected tables; write `[commitments.NAME]`")
+        return {}
+    commitments: dict[str, Commitment] = {}
+    for name, settings in cast("dict[str, object]", table).items():
+        path = ("commitments", name)
+        stated = read_table(Commitment, settings, path, problems, resolver, derived=frozenset({"name"}))
+        if stated is None:
+            continue
+        if not stated.targets:
+            problems.add((*path, "targets"), 'is empty; write e.g. `targets = ["account/*"]`')
+        for target in stated.targets:
+            account, slash, model = target.partition("/")
+            if not slash or not model or account not in known:
+                remedy = f"write `account/model`{suggestion(account, known)}"
+                problems.add((*path, "targets"), f"`{target}` is no target of an account; {remedy}")
+        if (stated.tokens_per_minute is None) == (stated.spend is None):
+            problems.add(path, "state either `tokens_per_minute` or `spend`")
+        elif stated.spend is not None and (
+            stated.start is None or stated.until is None or stated.start >= stated.until
+        ):
+            problems.add(path, "`spend` needs `start` and a later `until`; write e.g. `until = 2027-01-01`")
+        commitments[name] = msgspec.structs.replace(stated, name=name)
+    return commitments
 
 
 def _check_server(server: Server, problems: Problems) -> None:

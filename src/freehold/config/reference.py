@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from types import NoneType
 from typing import Final, Literal, cast, get_args, get_origin
@@ -12,6 +13,7 @@ from freehold.config.secret import Secret
 from freehold.config.values import (
     Account,
     Check,
+    Commitment,
     Fetch,
     Hedge,
     Ledger,
@@ -37,6 +39,7 @@ _SECTIONS: Final[tuple[tuple[str, type[msgspec.Struct]], ...]] = (
     ("[models.NAME.weights]", Weights),
     ("[models.NAME.hedge]", Hedge),
     ("[models.NAME.check]", Check),
+    ("[commitments.NAME]", Commitment),
 )
 _DERIVED: Final = frozenset({"name"})
 
@@ -127,12 +130,13 @@ def _type_name(kind: object) -> str:
     if get_origin(plain) is dict:
         return "Table of strings"
     if arguments:
-        plain = arguments[0]
+        plain = _plain(arguments[0])
     names: dict[object, str] = {
         str: "String",
         int: "Integer",
         float: "Number",
         bool: "Boolean",
+        dt.date: "Date",
         Secret: "Secret string",
     }
     return names[plain]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -14,7 +15,9 @@ MIB: Final = 1024 * 1024
 _BYTES: Final = {"unit": "bytes"}
 _SECONDS: Final = {"unit": "seconds"}
 
-Strategy = Literal["failover", "weighted", "cheapest", "fastest", "balanced", "hedged", "cascade", "sticky"]
+Strategy = Literal[
+    "failover", "weighted", "cheapest", "fastest", "balanced", "hedged", "cascade", "sticky", "committed"
+]
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -565,6 +568,60 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
 
 
+class Commitment(msgspec.Struct, frozen=True, kw_only=True):
+    """What was paid for in advance: throughput that is reserved, or spend that was committed to until a date.
+
+    State `tokens_per_minute`, or `spend` with `start` and `until`. See
+    [commitments](../explanation/decision.md#commitments).
+    """
+
+    targets: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="The targets that it covers: `account/model`, or `account/*` for a whole account. A target "
+            "that several commitments name belongs to the first."
+        ),
+    ]
+    tokens_per_minute: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(description="Throughput that is reserved, in input tokens. None: none is."),
+    ] = None
+    output_weight: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="Input tokens that one of output takes of the throughput; the provider's table says how many. "
+            "1: no difference.",
+        ),
+    ] = 1.0
+    beyond: Annotated[
+        Literal["refused", "billed"],
+        Meta(
+            description="What the provider does with a request that does not fit: `refused` (429), as provisioned "
+            "throughput usually does, or `billed` by tokens."
+        ),
+    ] = "refused"
+    spend: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(description="USD to be spent between `start` and `until`. None: no spend is committed to."),
+    ] = None
+    start: Annotated[
+        dt.date | None,
+        Meta(
+            description="First day (UTC) of the spend. A later one than the contract's, with what was left of it then "
+            "as `spend`, begins the count anew. No default: spend needs it."
+        ),
+    ] = None
+    until: Annotated[
+        dt.date | None, Meta(description="The day (UTC) at whose beginning the spend ends. No default: spend needs it.")
+    ] = None
+    discount: Annotated[
+        float,
+        Meta(ge=0, lt=1, description="Share off the list price, e.g. 0.12, of whatever is billed. 0: none."),
+    ] = 0.0
+    name: str = ""
+
+
 class Probe(msgspec.Struct, frozen=True, kw_only=True):
     """A server that needs no key and may be running: whoever starts up asks `url` and adds `account` on an answer."""
 
@@ -587,6 +644,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger = Ledger()
     accounts: dict[str, Account] = {}
     models: dict[str, Model] = {}
+    commitments: dict[str, Commitment] = {}
     source: str | None = None
     digest: str = ""
     files: tuple[str, ...] = ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from freehold.errors import CallerError, FreeholdError
@@ -29,7 +31,15 @@ _MEDIA = (b"image", b"audio", b"video", b"pdf", b"document", b"file")
 """What bodies that hold a medium say somewhere, in every protocol; only such a one is decoded to see which."""
 
 
-def ask_of(seen: Glance, arrival: Arrival, found: Found, request_of: RequestOf, warmth: Warmth = COLD) -> Ask:
+def ask_of(
+    seen: Glance,
+    arrival: Arrival,
+    found: Found,
+    request_of: RequestOf,
+    *,
+    warmth: Warmth = COLD,
+    free: Mapping[str, float],
+) -> Ask:
     """The request in numbers; what no candidate minds is not looked at."""
     body = arrival.wire.body
     kinds: frozenset[str] = frozenset()
@@ -47,6 +57,7 @@ def ask_of(seen: Glance, arrival: Arrival, found: Found, request_of: RequestOf, 
         draw=draw_of(arrival.id),
         at=arrival.started,
         warmth=warmth,
+        free=free,
     )
 
 

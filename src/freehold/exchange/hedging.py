@@ -22,13 +22,14 @@ from freehold.exchange.pace import CHARACTERS_A_TOKEN
 from freehold.exchange.turns import Turns
 from freehold.ir import Usage
 from freehold.protocols.codec import Unsupported
-from freehold.providers.prices import cost
+from freehold.routing.features import expected_input
 
 if TYPE_CHECKING:
     from freehold.exchange.leg import Leg, Opened
     from freehold.exchange.road import Journey
     from freehold.exchange.target import Found, Place
 
+NANO_IN_A_USD = 1e9
 LONGEST_COUNT = 0.05
 """Seconds that a winner waits for the input of losers to be counted, which began when the second was asked."""
 
@@ -61,7 +62,7 @@ class _Race:
         self._journey = journey
         self._turns = Turns(journey, places)
         self._settings = found.hedge
-        self._priced = all(candidate.price is not None for candidate in found.candidates)
+        self._priced = all(candidate.tariff is not None for candidate in found.candidates)
         self._purse = journey.road.purses.of(found.name)
         self._running: list[_Runner] = []
         self._hedge_at: float | None = None
@@ -193,10 +194,11 @@ class _Race:
 
     def _expected(self, place: Place) -> float:
         """What being asked and cut costs at least: the input. More is put right when it is known."""
-        ask, price = self._journey.ask, place.candidate.price
-        if not self._priced or price is None:
+        ask, tariff = self._journey.ask, place.candidate.tariff
+        if not self._priced or tariff is None:
             return 1.0
-        return cost(Usage(input_tokens=ask.input_tokens, output_tokens=0), price.at(ask.at)) or 0.0
+        tokens = expected_input(place.candidate, ask)
+        return tokens * tariff.rung(tokens, ask.at)[1] * NANO_IN_A_USD
 
     def _settle(self) -> None:
         """Put right in the purse what was expected, now that it is known."""

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from freehold.errors import UpstreamError
-from freehold.exchange.asking import BYTES_A_TOKEN
 from freehold.exchange.failures import attempt_failed, failure_of, kind_of, without_credentials
 from freehold.exchange.metering import usage_of
 from freehold.exchange.record import MAX_NOTED, AttemptRecord, Outcome, UsageRecord, UsageSource
@@ -39,6 +38,7 @@ from freehold.ir.fold import fold, merge_usage
 from freehold.protocols.codec import Framing, WireResponse
 from freehold.providers.auth import Fixed, Grant
 from freehold.providers.prices import cost
+from freehold.routing.features import weight
 from freehold.routing.tokens import count
 from freehold.transport.framing import FrameParser, frame_parser
 from freehold.transport.framing.sse import write_sse
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from freehold.exchange.pace import Pace
     from freehold.exchange.road import Journey
     from freehold.protocols.codec import Frame, StreamDecoder
+    from freehold.routing.commitments import Use
     from freehold.routing.features import Candidate
     from freehold.transport.answer import Answer
 
@@ -250,8 +251,10 @@ class Leg:
 
     __slots__ = (
         "_granted",
+        "_held",
         "_probing",
         "_settled",
+        "_used",
         "answer",
         "attempt",
         "began",
@@ -280,11 +283,15 @@ class Leg:
         self._granted = Grant()
         self._probing = False
         self._settled = False
+        self._held = 0.0
+        self._used: Use | None = None
+        """What it takes of a commitment: while it is under way, and as counted at its end."""
 
     async def open(self) -> Opened:
         """Send, and wait until there is an answer. Raises UpstreamError; who is cancelled meanwhile is cut."""
         try:
             self._probing = self.journey.road.health.asked(self.candidate, self.began)
+            self._hold()
             answer = self.answer = await self._send()
             self.attempt.status = answer.status
             self.attempt.first_byte_ms = self._milliseconds()
@@ -306,6 +313,12 @@ class Leg:
         except BaseException:
             await self.cut()
             raise
+
+    def _hold(self) -> None:
+        commitment = self.candidate.commitment
+        if commitment is not None:
+            self._held = weight(self.candidate, self.journey.ask)
+            self.journey.road.fills.hold(commitment, self._held)
 
     async def _send(self) -> Answer:
         journey, target, wire = self.journey, self.prepared.target, self.prepared.wire
@@ -428,7 +441,7 @@ class Leg:
 
     def sent_at_least(self) -> int:
         """The same from the body's length, at once."""
-        return len(self.prepared.wire.body) // BYTES_A_TOKEN
+        return int(len(self.prepared.wire.body) * self.candidate.per_byte)
 
     async def cut(self) -> None:
         """Nobody waits for it any more: cut it, so that the provider stops working; no fault of the target's."""
@@ -465,8 +478,16 @@ class Leg:
 
     def _bill(self, source: UsageSource) -> None:
         attempt, usage = self.attempt, self.watch.usage
-        if usage is None:
-            return
+        if usage is not None:
+            self._price(attempt, usage, source)
+        commitment = self.candidate.commitment
+        if commitment is not None:
+            usd = (attempt.cost_nano_usd or 0) * 1e-9
+            fills, now = self.journey.road.fills, self.journey.now()
+            self._used = fills.settle(commitment, usage, usd, now, held=self._held, counted=self._used)
+            self._held = 0.0
+
+    def _price(self, attempt: AttemptRecord, usage: Usage, source: UsageSource) -> None:
         attempt.usage = UsageRecord(
             source=source,
             input_tokens=usage.input_tokens,

@@ -18,6 +18,7 @@ from freehold.providers.auth import Authenticator, authenticator
 from freehold.providers.catalog import matches, providers, rule
 from freehold.providers.dialect import edit_body, edits_for, flags_for
 from freehold.providers.prices import Row
+from freehold.routing.commitments import commitments_of
 from freehold.routing.decision import Rule
 from freehold.routing.features import Candidate
 from freehold.routing.names import Names
@@ -58,6 +59,7 @@ class Places:
         self._prices = prices
         self._clock = clock
         self._environ = environ
+        self._commitments = commitments_of(config)
         self._places: dict[str, Place] = {}
         self._resolved: dict[str, Found] = {}
         self._authenticators: dict[tuple[str, str], Authenticator] = {}
@@ -122,15 +124,18 @@ class Places:
             domains.append(f"region:{provider.name}/{region}")
         if cloud is not None:
             domains.append(f"cloud:{cloud}")
+        commitment = self._commitments.of(named.id)
+        discount = 0.0 if commitment is None else commitment.discount
         return Candidate(
             name=named.id,
             weight=named.weight,
             domains=tuple(domains),
             context=None if known is None else known.context,
             takes=frozenset() if known is None else frozenset(known.input),
-            tariff=None if target.price is None else tariff_of(target.price),
+            tariff=None if target.price is None else tariff_of(target.price, discount),
             per_byte=target.tokenizer.per_byte,
             least_per_byte=target.tokenizer.least_per_byte,
+            commitment=commitment,
             cache=next((cache for cache in provider.caches if matches(cache.models, named.known_as)), None),
         )
 

@@ -54,8 +54,9 @@ from freehold.ir import Failure, Generate, Language, Loss, Request
 from freehold.protocols.codec import Stamp, Unsupported
 from freehold.protocols.openai_responses import stateless
 from freehold.routing.affinity import Affinity
+from freehold.routing.commitments import Fills
 from freehold.routing.decision import decide
-from freehold.routing.features import COLD, COST, Ask
+from freehold.routing.features import COLD, COST, MARGINAL, UNASKED
 from freehold.routing.health import Health, blame
 from freehold.routing.hedges import Purses
 from freehold.routing.retries import SHARE, Retries
@@ -120,6 +121,7 @@ class Road:
         self.retries = Retries()
         self.purses = Purses()
         self.affinity = Affinity()
+        self.fills = Fills()
         self.counters = Counters()
         self.open = 0
 
@@ -162,7 +164,7 @@ class Journey:
         self.snapshot = snapshot
         self.now = road.clock.monotonic
         self.seen = Glance("", stream=False, fields={})
-        self.ask = Ask()
+        self.ask = UNASKED
         """The request in numbers, once it has been decided upon; and who may answer it."""
         self.found: Found | None = None
         self.failed: FreeholdError | None = None
@@ -351,7 +353,11 @@ class Journey:
             self.conversation = conversation_of(arrival, seen)
             if self.conversation:
                 warmth = self.road.affinity.expect(self.conversation, found.candidates, self.now())
-        self.ask = ask = ask_of(seen, arrival, found, self.request, warmth)
+        free: dict[str, float] = {}
+        if MARGINAL in found.rule.strategy.reads:
+            covering = [each.commitment for each in found.candidates if each.commitment is not None]
+            free = self.road.fills.free(covering, self.now(), arrival.started)
+        self.ask = ask = ask_of(seen, arrival, found, self.request, warmth=warmth, free=free)
         standings = self.road.health.standings(found.candidates, self.now())
         decision = decide(ask, found.candidates, standings, found.rule)
         order = decision.order()

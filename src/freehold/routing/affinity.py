@@ -6,6 +6,7 @@ room. What was learned of one answer is a value, so that another process can tak
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -21,6 +22,8 @@ MOST_AHEAD: Final = 10
 """Requests that a conversation is expected to go on for at most."""
 SMOOTHING: Final = 0.2
 """Weight of the newest reading in a target's rate of hits."""
+MOST_UNTOLD: Final = 4096
+"""Lessons kept for other processes between two reports; beyond it the oldest are not told."""
 
 
 class Lesson(msgspec.Struct, frozen=True):
@@ -58,6 +61,7 @@ class Affinity:
     def __init__(self) -> None:
         self._conversations: dict[bytes, _Conversation] = {}
         self._hits: dict[str, float] = {}
+        self._untold: deque[Lesson] = deque(maxlen=MOST_UNTOLD)
 
     def __len__(self) -> int:
         return len(self._conversations)
@@ -81,11 +85,11 @@ class Affinity:
         turns = 0 if known is None else known.turns
         return Warmth(cached=cached, again=again, ahead=float(min(max(turns, 1), MOST_AHEAD)))
 
-    def learn(self, conversation: bytes, candidate: Candidate, usage: Usage, asked: float) -> Lesson | None:
-        """Take in what an answer to a request, sent at `asked`, reports; None where its provider has no cache."""
+    def learn(self, conversation: bytes, candidate: Candidate, usage: Usage, asked: float) -> None:
+        """Take in what an answer to a request, sent at `asked`, reports; nothing where its provider has no cache."""
         cache = candidate.cache
         if cache is None:
-            return None
+            return
         known = self._conversations.get(conversation)
         tokens, at = (0.0, 0.0) if known is None else known.places.get(candidate.name, (0.0, 0.0))
         hit = None
@@ -93,7 +97,13 @@ class Affinity:
             hit = min(usage.cache_read / tokens, 1.0)
         lesson = Lesson(conversation, candidate.name, _held(cache, usage), asked, hit)
         self.take(lesson)
-        return lesson
+        self._untold.append(lesson)
+
+    def news(self) -> list[Lesson]:
+        """What this process has learned since it was last asked."""
+        untold = list(self._untold)
+        self._untold.clear()
+        return untold
 
     def take(self, lesson: Lesson) -> None:
         """Remember a lesson, of this process or another."""

@@ -114,7 +114,7 @@ def decide(
         rejection = _rejection(candidate, standing, ask)
         if rejection is None:
             row = features(order, candidate, standing, ask, reads)
-            verdicts.append(Accepted(candidate.name, score(row, weights), row, age=_age(standing, ask)))
+            verdicts.append(Accepted(candidate.name, score(row, weights), row, False, _age(standing, ask)))
         else:
             rejected += 1
             verdicts.append(rejection)

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from freehold.providers.schema import PromptCache
+from freehold.routing.commitments import Commitment
 from freehold.routing.tariffs import Tariff
 
 ORDER: Final = 0
@@ -40,6 +41,10 @@ LATER: Final = 10
 """Expected cost in USD of a later request of the conversation, when this one has warmed the cache."""
 AHEAD: Final = 11
 """How many later requests of the conversation are expected."""
+MARGINAL: Final = 12
+"""What this request is expected to add to the bill in USD, by what has been committed to; infinite where refused."""
+HEADROOM: Final = 13
+"""What is left of the commitment: tokens that fit now, or USD that are due and not spent; infinite where none is."""
 
 NAMES: Final = (
     "order",
@@ -54,6 +59,8 @@ NAMES: Final = (
     "cached_tokens",
     "later_usd",
     "requests_ahead",
+    "marginal_usd",
+    "headroom",
 )
 """The places of a row as explanations call them."""
 
@@ -87,7 +94,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     `text` is its length in bytes of text, `media` the tokens that its pictures and files are taken for; `judged` says
     whether it is so long that context windows matter. `output_tokens` is what the answer is expected to have. `kinds`
     are the media that the request holds: `image`, `pdf`, `audio`, `video`. `draw` is chance, 0 up to 1. `at` is Unix
-    time, by which prices change.
+    time, by which prices change. `free` is what is left of commitments, by their names.
     """
 
     text: float = 0.0
@@ -98,6 +105,11 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     draw: float = 0.0
     at: float = 0.0
     warmth: Warmth = COLD
+    free: Mapping[str, float] = {}
+
+
+UNASKED: Final = Ask()
+"""No request yet."""
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +118,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     `domains` are what it fails together with, each as `kind:name`: its account, provider, region and cloud. `context`
     is the window in tokens; `takes` what it takes (`text`, `image`, ...), empty where that is not known. `per_byte` is
     how many tokens a byte of text is on average, `least_per_byte` what it surely exceeds. `cache` is what its provider
-    says of its cache.
+    says of its cache, `commitment` what was paid for in advance.
     """
 
     name: str
@@ -118,6 +130,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     per_byte: float = 0.25
     least_per_byte: float = 0.1
     cache: PromptCache | None = None
+    commitment: Commitment | None = None
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,9 +156,9 @@ WELL: Final = Standing()
 
 def features(order: int, candidate: Candidate, standing: Standing, ask: Ask, reads: Collection[int]) -> Features:
     """A candidate's row for a request; what costs something to know is there only where it is read."""
-    cost = later = math.inf
+    cost = later = marginal = headroom = math.inf
     cached = 0.0
-    tokens = ask.text * candidate.per_byte + ask.media
+    tokens = expected_input(candidate, ask)
     if COST in reads:
         warmth = ask.warmth
         if warmth.cached:
@@ -156,6 +169,11 @@ def features(order: int, candidate: Candidate, standing: Standing, ask: Ask, rea
             cost = tokens * fresh - cached * (fresh - read) + answer
             if LATER in reads:
                 later = tokens * (fresh - warmth.again.get(candidate.name, 0.0) * (fresh - read)) + answer
+        if MARGINAL in reads:
+            marginal, commitment = cost, candidate.commitment
+            if commitment is not None:
+                headroom = ask.free.get(commitment.name, 0.0)
+                marginal = commitment.marginal(cost, weight(candidate, ask), headroom)
     return (
         order,
         candidate.weight,
@@ -169,7 +187,22 @@ def features(order: int, candidate: Candidate, standing: Standing, ask: Ask, rea
         cached,
         later,
         ask.warmth.ahead,
+        marginal,
+        headroom,
     )
+
+
+def expected_input(candidate: Candidate, ask: Ask) -> float:
+    """Tokens that the request is expected to have, as the candidate counts them."""
+    return ask.text * candidate.per_byte + ask.media
+
+
+def weight(candidate: Candidate, ask: Ask) -> float:
+    """What a request is expected to take of the candidate's commitment; 0 where there is none."""
+    if candidate.commitment is None:
+        return 0.0
+    fresh = max(expected_input(candidate, ask) - ask.warmth.cached.get(candidate.name, 0.0), 0.0)
+    return candidate.commitment.weight(fresh, ask.output_tokens)
 
 
 def chance_of(draw: float, order: int) -> float:

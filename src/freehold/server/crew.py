@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 
 from freehold.errors import ConfigError
 from freehold.governance.secret import ServerSecret
+from freehold.routing.commitments import Fills, Use
 from freehold.routing.health import Health
 from freehold.routing.words import Word
 from freehold.server.hands import Hand
@@ -80,6 +81,7 @@ class Crew:
         self._waiting: dict[int, str] = {}
         """Why a slot has no worker."""
         self._health = Health()
+        self._fills = Fills()
         """What a worker that begins is told of targets."""
         self._sockets = 0
         self._changing = asyncio.Lock()
@@ -140,6 +142,7 @@ class Crew:
                     settings=self.settings,
                     keys=self._keys,
                     words=tuple(self._health.words()),
+                    uses=tuple(self._fills.sums()),
                 )
                 began = hand.ask(begin)
                 self._hands[slot] = hand
@@ -250,6 +253,12 @@ class Crew:
         self._health.merge(words, time.monotonic())
         await self._tell_all(Hear(words=words))
 
+    async def count(self, *uses: Use) -> None:
+        """Tell every worker what was used of commitments before."""
+        for use in uses:
+            self._fills.take(use)
+        await self._tell_all(Hear(uses=uses))
+
     async def _tell_all(self, order: Order, hands: list[Hand] | None = None) -> list[Reply]:
         return await asyncio.gather(*(hand.ask(order) for hand in (self._hands.values() if hands is None else hands)))
 
@@ -268,10 +277,13 @@ class Crew:
         self.counters.merge(reply.counters)
         if self._hands.get(slot) is hand:
             self._latest[slot] = reply
-        if reply.words:
+        for use in reply.uses:
+            self._fills.take(use)
+        if reply.words or reply.lessons or reply.uses:
             self._health.merge(reply.words, time.monotonic())
+            news = Hear(words=reply.words, lessons=reply.lessons, uses=reply.uses)
             for other in [each for each in self._hands.values() if each is not hand]:
-                other.ask(Hear(words=reply.words))  # nobody waits for one that is slow
+                other.ask(news)  # nobody waits for one that is slow
 
     def gauges(self) -> dict[str, float]:
         """What is measured now, over all workers."""

@@ -14,6 +14,8 @@ import msgspec
 from freehold.config import Config, Secret
 from freehold.governance.secret import ServerSecret
 from freehold.providers.prices import Listed
+from freehold.routing.affinity import Lesson
+from freehold.routing.commitments import Use
 from freehold.routing.measured import Measured
 from freehold.routing.words import Word
 from freehold.server.targets import TargetState
@@ -43,6 +45,7 @@ class Begin(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     settings: Settings
     keys: bytes
     words: tuple[Word, ...]
+    uses: tuple[Use, ...] = ()
 
 
 class Listen(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -70,9 +73,11 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Hear(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """What operators and other workers say of targets."""
+    """What operators and other workers say of targets, what others have learned of caches, and used of commitments."""
 
-    words: tuple[Word, ...]
+    words: tuple[Word, ...] = ()
+    lessons: tuple[Lesson, ...] = ()
+    uses: tuple[Use, ...] = ()
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -108,12 +113,15 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class Reported(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """How a worker is, and what is new since it was last asked.
 
-    `counters` are what was added; `gauges` add up over workers, `states` are the same everywhere or soon will be.
-    `unrecorded` says why the exchange record can not be written.
+    `counters` are what was added; `words`, `lessons` and `uses` are for the other workers; `gauges` add up over
+    workers, `states` are the same everywhere or soon will be. `unrecorded` says why the exchange record can not be
+    written.
     """
 
     counters: tuple[Sum, ...]
     words: tuple[Word, ...]
+    lessons: tuple[Lesson, ...]
+    uses: tuple[Use, ...]
     gauges: dict[str, float]
     states: dict[str, float]
     unrecorded: str | None

@@ -153,8 +153,8 @@ class Worker:
                 self._take(number)
             case Keys(table=table):
                 self._table = decode_keys(table)
-            case Hear(words=words):
-                self.road.health.merge(words, self._clock.monotonic())
+            case Hear():
+                self._hear(order)
             case Report():
                 return self._report()
             case List():
@@ -214,7 +214,7 @@ class Worker:
             clock=self._clock,
             new_id=ids,
         )
-        self.road.health.merge(order.words, self._clock.monotonic())
+        self._hear(Hear(words=order.words, uses=order.uses))
         self._table = decode_keys(order.keys)
         first = self._prepare(order.settings)
         self.config, self.serving = first.config, first.serving
@@ -239,6 +239,13 @@ class Worker:
         self._stack.push_async_callback(partial(_cancelled, syncing))
         self._stack.push_async_callback(self.front.stop, 0.0)
         self.begun = True
+
+    def _hear(self, said: Hear) -> None:
+        self.road.health.merge(said.words, self._clock.monotonic())
+        for lesson in said.lessons:
+            self.road.affinity.take(lesson)
+        for use in said.uses:
+            self.road.fills.take(use)
 
     def _prepare(self, settings: Settings) -> _Prepared:
         """Everything that could go wrong with a snapshot. Raises ConfigError."""
@@ -317,6 +324,8 @@ class Worker:
         return Reported(
             counters=tuple(road.counters.news()),
             words=tuple(road.health.news()),
+            lessons=tuple(road.affinity.news()),
+            uses=tuple(road.fills.news()),
             gauges={"open_exchanges": road.open, "open_connections": len(site.connections)},
             states=dict(road.health.gauges(self._clock.monotonic())),
             unrecorded=None if self.spool.probe() else self.spool.failed,
