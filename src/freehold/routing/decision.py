@@ -114,7 +114,7 @@ def decide(
         rejection = _rejection(candidate, standing, ask)
         if rejection is None:
             row = features(order, candidate, standing, ask, reads)
-            verdicts.append(Accepted(candidate.name, score(row, weights), row, False, _age(standing, ask)))
+            verdicts.append(Accepted(candidate.name, score(row, weights), row, bench_age=_age(standing, ask)))
         else:
             rejected += 1
             verdicts.append(rejection)
@@ -123,7 +123,9 @@ def decide(
             if isinstance(verdict, Rejection) and verdict.reason not in FINAL:
                 standing = standings.get(candidate.name, WELL)
                 row = features(order, candidate, standing, ask, reads)
-                verdicts[order] = Accepted(candidate.name, score(row, weights), row, True, _age(standing, ask))
+                verdicts[order] = Accepted(
+                    candidate.name, score(row, weights), row, forced=True, bench_age=_age(standing, ask)
+                )
     return Decision(strategy.id, tuple(verdicts))
 
 
