@@ -23,7 +23,7 @@ from benchmarks.replay.tables import write
 from freehold.routing.strategies import STRATEGIES, Strategy
 from freehold.simulation.compiling import AVAILABLE
 from freehold.simulation.measures import Measures, measures
-from freehold.simulation.replay import replay
+from freehold.simulation.replay import REPLAYED, replay
 from freehold.simulation.world import Rules, World
 
 RESULTS = HERE / "results.json"
@@ -40,7 +40,7 @@ Readings = dict[str, list[Measures]]
 def strategies(field: Field) -> list[Strategy]:
     """Those that a field can be replayed by: a cascade needs answers that do not pass."""
     checked = any(place.passes < 1.0 for place in field.places)
-    return [each for each in STRATEGIES.values() if checked or each.conduct != "checked"]
+    return [each for each in REPLAYED.values() if checked or each.conduct != "checked"]
 
 
 def cells(field: Field, sample: Sample, seed: int) -> dict[str, tuple[World, Strategy]]:

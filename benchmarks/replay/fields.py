@@ -13,6 +13,7 @@ import numpy as np
 
 from freehold.providers.prices import Period, Price, Rates, Row
 from freehold.routing.features import Candidate
+from freehold.routing.tariffs import tariff_of
 from freehold.simulation.outages import DAY, Climate, Record, Severity, incidents
 from freehold.simulation.trace import Trace, load, tiled
 from freehold.simulation.world import Place, World, world
@@ -94,14 +95,19 @@ def _place(stated: Mapping[str, Any], passes: float) -> Place:
         domains.append(f"region:{provider}/{stated['region']}")
     if "cloud" in stated:
         domains.append(f"cloud:{stated['cloud']}")
+    price = price_row(stated["prices"]["provider"], stated["prices"]["models"])
+    # A trace tells tokens and no text, so a token is taken for a byte.
     candidate = Candidate(
         name=stated["name"],
         domains=tuple(domains),
         context=stated["context"],
-        price=price_row(stated["prices"]["provider"], stated["prices"]["models"]),
+        tariff=tariff_of(price),
+        per_byte=1.0,
+        least_per_byte=1.0,
     )
     return Place(
         candidate=candidate,
+        price=price,
         first_token=stated["first_token"],
         prefill=stated["prefill"] / 1000.0,
         speed=stated["speed"],

@@ -28,6 +28,7 @@ def one_slow(*, passes: float = 1.0) -> list[Place]:
     return [
         Place(
             candidate=place.candidate,
+            price=place.price,
             first_token=20.0 if number == 0 else 0.5,
             prefill=0.0,
             speed=1000.0,

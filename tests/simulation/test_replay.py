@@ -16,13 +16,13 @@ from freehold.simulation.breakers import CALLER, RATE_LIMIT, TARGET
 from freehold.simulation.kernel import ANSWERED, ASKED, BROKE, DECIDED, ENTRY, FAILED, REPLIED
 from freehold.simulation.measures import measures
 from freehold.simulation.outages import Incident
-from freehold.simulation.replay import WEIGHTS, replay
+from freehold.simulation.replay import REPLAYED, WEIGHTS, replay
 from freehold.simulation.trace import Records
 from freehold.simulation.world import Rules, World, world
 from tests.simulation.worlds import START, TROUBLE, places, small, trace
 
 KINDS: dict[int, ErrorKind] = {CALLER: "too_large", TARGET: "unavailable", RATE_LIMIT: "rate_limit"}
-every_strategy = pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=lambda each: each.id)
+every_strategy = pytest.mark.parametrize("strategy", REPLAYED.values(), ids=lambda each: each.id)
 DECIDED_AGAIN = 100_000
 """Requests, of all strategies together, whose decisions by machine code are made again."""
 
@@ -47,8 +47,8 @@ def decisions_again(happened: World, candidates: Sequence[Candidate], strategy: 
         if kind == DECIDED:
             asked = happened.requests[request]
             ask = Ask(
-                input_tokens=int(asked["input"]),
-                at_least=int(asked["input"]),
+                text=float(asked["input"]),
+                judged=True,
                 output_tokens=Rules().expected_output,
                 draw=one,
                 at=START + float(asked["arrival"]),
@@ -83,8 +83,8 @@ def test_a_replay_decides_as_the_gateway_does(strategy: Strategy) -> None:
 @pytest.mark.skipif(not compiling.AVAILABLE, reason="numba is not installed")
 def test_machine_code_decides_as_the_gateway_does_and_tells_what_plain_python_tells() -> None:
     happened = small(count=300)
-    for strategy in STRATEGIES.values():
-        each = DECIDED_AGAIN // len(STRATEGIES)
+    for strategy in REPLAYED.values():
+        each = DECIDED_AGAIN // len(REPLAYED)
         assert decided_again(strategy, each, compiled=True) >= each
         plain = replay(happened, strategy, Rules(seed=2), compiled=False)
         machine = replay(happened, strategy, Rules(seed=2), compiled=True)

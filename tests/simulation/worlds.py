@@ -6,6 +6,7 @@ import numpy as np
 
 from freehold.providers.prices import Period, Price, Rates, Row, Step
 from freehold.routing.features import Candidate
+from freehold.routing.tariffs import tariff_of
 from freehold.simulation.outages import Incident
 from freehold.simulation.trace import Trace
 from freehold.simulation.world import Place, World, world
@@ -45,8 +46,11 @@ def places(count: int = 4, *, capacity: int = 40, passes: float = 1.0, dearer: f
                     "cloud:cloud",
                 ),
                 context=8000,
-                price=price(dearer * (1.0 + number), later=dearer * (3.0 - 0.5 * number)),
+                tariff=tariff_of(row),
+                per_byte=1.0,
+                least_per_byte=1.0,
             ),
+            price=row,
             first_token=0.5 - 0.1 * number,
             prefill=1e-4,
             speed=50.0 + 25.0 * number,
@@ -54,6 +58,7 @@ def places(count: int = 4, *, capacity: int = 40, passes: float = 1.0, dearer: f
             passes=passes,
         )
         for number in range(count)
+        for row in [price(dearer * (1.0 + number), later=dearer * (3.0 - 0.5 * number))]
     ]
 
 

@@ -217,7 +217,8 @@ def _print(found: Rehearsal) -> None:
     media = f", with {', '.join(sorted(ask.kinds))}" if ask.kinds else ""
     typer.echo(f"{found.model} in {found.protocol}, {found.operation}{streamed}{media}")
     typer.echo(
-        f"about {ask.input_tokens} tokens in and {ask.output_tokens} out; {found.strategy}, the lowest score first"
+        f"about {ask.text / 4 + ask.media:.0f} tokens in and {ask.output_tokens:.0f} out; "
+        f"{found.strategy}, the lowest score first"
     )
     for each in found.targets:
         for line in _lines(each):

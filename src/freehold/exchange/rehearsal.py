@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NoReturn
 import msgspec
 
 from freehold.errors import CallerError
-from freehold.exchange.asking import ask_of
 from freehold.exchange.lanes import Lane, choose_target, refused_losses
 from freehold.exchange.media import fetchable
 from freehold.exchange.road import Journey, Road, Snapshot
@@ -73,7 +72,7 @@ def rehearse(
     """
     journey = Journey(road, arrival, _Shut(), snapshot)
     found = journey.enter()
-    ask = ask_of(journey.seen, journey.arrival, found, journey.request)
+    ask = journey.measure(found)
     if standings is None:
         standings = road.health.standings(found.candidates, journey.now())
     decision = decide(ask, found.candidates, standings, found.rule)

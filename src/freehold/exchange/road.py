@@ -56,7 +56,7 @@ from freehold.protocols.openai_responses import stateless
 from freehold.routing.affinity import Affinity
 from freehold.routing.commitments import Fills
 from freehold.routing.decision import decide
-from freehold.routing.features import COLD, COST, MARGINAL, UNASKED
+from freehold.routing.features import COLD, COST, MARGINAL, UNASKED, Ask
 from freehold.routing.health import Health, blame
 from freehold.routing.hedges import Purses
 from freehold.routing.retries import SHARE, Retries
@@ -298,7 +298,7 @@ class Journey:
         if self.arrival.operation == "count":
             await self._ask_for_count(found)
             return
-        if found.continues and seen.stream and arrival.operation == "generate":
+        if found.continues and self.seen.stream and self.arrival.operation == "generate":
             self.continues = self._continuable()
         places = self._decide(found)
         failed = await self._try_all(places)
@@ -344,10 +344,9 @@ class Journey:
                 raise failed
         await answer_count(self, places[0])
 
-    def _decide(self, found: Found) -> list[Place]:
-        """The places to ask, best first; what speaks against the others is on the record. Raises if none is left."""
-        seen, arrival, record = self.seen, self.arrival, self.record
-        self.found = found
+    def measure(self, found: Found) -> Ask:
+        """The request in numbers, with what the candidates' caches and commitments hold for it."""
+        seen, arrival = self.seen, self.arrival
         warmth = COLD
         if len(found.places) > 1 and COST in found.rule.strategy.reads:
             self.conversation = conversation_of(arrival, seen)
@@ -357,7 +356,13 @@ class Journey:
         if MARGINAL in found.rule.strategy.reads:
             covering = [each.commitment for each in found.candidates if each.commitment is not None]
             free = self.road.fills.free(covering, self.now(), arrival.started)
-        self.ask = ask = ask_of(seen, arrival, found, self.request, warmth=warmth, free=free)
+        return ask_of(seen, arrival, found, self.request, warmth=warmth, free=free)
+
+    def _decide(self, found: Found) -> list[Place]:
+        """The places to ask, best first; what speaks against the others is on the record. Raises if none is left."""
+        record = self.record
+        self.found = found
+        self.ask = ask = self.measure(found)
         standings = self.road.health.standings(found.candidates, self.now())
         decision = decide(ask, found.candidates, standings, found.rule)
         order = decision.order()

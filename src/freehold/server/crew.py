@@ -69,7 +69,7 @@ class Crew:
 
     def __init__(self, *, count: int, hire: Hire, secret: ServerSecret, settings: Settings, keys: bytes) -> None:
         """`keys` is an encoded key table; see `freehold.governance.keys`."""
-        self.count = count
+        self.size = count
         self.counters = Counters()
         """The sums of all workers, those that are no more included."""
         self.settings = settings
@@ -91,7 +91,7 @@ class Crew:
 
     async def start(self) -> None:
         """Start every worker. Raises ConfigError when one can not begin: what it says is what is wrong."""
-        refused = [each for each in await asyncio.gather(*map(self._enlist, range(self.count))) if each is not None]
+        refused = [each for each in await asyncio.gather(*map(self._enlist, range(self.size))) if each is not None]
         if refused:
             await self.close()
             raise ConfigError(refused[0])
@@ -101,7 +101,7 @@ class Crew:
         self._sockets = sockets
         for refused in await self._spread():
             raise ConfigError(refused)
-        self._keepers = [asyncio.create_task(self._keep(slot)) for slot in range(self.count)]
+        self._keepers = [asyncio.create_task(self._keep(slot)) for slot in range(self.size)]
 
     async def drain(self, seconds: float) -> None:
         """Let what is in flight end for so many seconds, then end every worker; a second call ends it sooner."""
@@ -231,7 +231,7 @@ class Crew:
                 hands, await self._tell_all(Prepare(settings=settings), list(hands.values())), strict=True
             ):
                 if isinstance(reply, Refused):
-                    return reply.reason if self.count == 1 else f"worker {slot + 1}: {reply.reason}"
+                    return reply.reason if self.size == 1 else f"worker {slot + 1}: {reply.reason}"
             # From here on a worker that ends is replaced by one that begins with the new snapshot.
             self.settings = settings
             for hand, reply in zip(

@@ -7,7 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from freehold.routing.strategies import Strategy
+from freehold.routing.features import COST, DRAW, ERRORS, FIRST_TOKEN, ORDER, OUTPUT, SPEED, WEIGHT
+from freehold.routing.strategies import STRATEGIES, Strategy
 from freehold.simulation import compiling, kernel
 from freehold.simulation.kernel import CHECKED, ENTRY, IN_TURN, OPEN, RACING, Run, prepare
 from freehold.simulation.trace import Records
@@ -17,6 +18,9 @@ ROOM: Final = 16384
 """Requests that may be under way at once."""
 CONDUCTS: Final = {"in-turn": IN_TURN, "racing": RACING, "checked": CHECKED}
 WEIGHTS: Final = (1.0, 1.0, 1.0)
+_FILLED: Final = {ORDER, WEIGHT, COST, FIRST_TOKEN, SPEED, ERRORS, OUTPUT, DRAW}
+REPLAYED: Final = {each.id: each for each in STRATEGIES.values() if _FILLED.issuperset(each.reads)}
+"""Strategies that can be replayed: those that do not read of caches and commitments, which a replay does not follow."""
 
 _kernels: dict[object, Callable[..., None]] = {}
 _scores: dict[str, Callable[..., float]] = {}

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
+from freehold.providers.prices import Row
 from freehold.routing.features import Candidate
 from freehold.simulation.bills import NEVER, Bills, bills
 from freehold.simulation.outages import Incident, Troubles, troubles
@@ -23,6 +24,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     candidate: Candidate
+    price: Row
     first_token: float
     prefill: float
     speed: float
@@ -134,9 +136,6 @@ def world(
     if trace.input.max(initial=0) > widest:
         raise ValueError(f"the longest request has {trace.input.max()} tokens, the largest window {widest}")
     end = start + float(trace.arrival[-1]) + 1.0
-    rows = [each.price for each in candidates]
-    if any(row is None for row in rows):
-        raise ValueError("a replay needs a price of every target")
     requests = np.zeros(len(trace.arrival), REQUEST)
     for name, column in zip(REQUEST.names or (), trace, strict=True):
         requests[name] = column
@@ -159,6 +158,6 @@ def world(
         requests=requests,
         places=np.array(facts, PLACE),
         domains=domains,
-        bills=bills([row for row in rows if row is not None], start, end),
+        bills=bills([place.price for place in places], start, end),
         troubles=troubles(candidates, incidents),
     )
