@@ -55,10 +55,7 @@ lint: lint-rules lint-format lint-types lint-imports
 lint-rules: $(VENV)/.dev
 	$(BIN)/ruff check .
 
-lint-replay: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.replay
-
-format: $(VENV)/.dev
+lint-format: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 
 lint-types: $(VENV)/.dev
@@ -75,6 +72,9 @@ docs-reference: $(VENV)/.dev
 
 benchmark: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
+
+replay: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.replay
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

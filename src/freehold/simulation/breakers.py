@@ -44,6 +44,8 @@ STANDING: Final = np.dtype(
         ("errors", np.float64),
         ("first_token", np.float64),  # infinite where nothing was measured
         ("speed", np.float64),  # 0 where nothing was measured
+        ("first_token_weight", np.float64),  # of all readings together, 0 up to 1
+        ("speed_weight", np.float64),
         ("flying", np.int64),  # requests under way
         ("step", np.int64),  # of its troubles
     ]
@@ -90,11 +92,15 @@ def asked(breakers: Records, target: int, domains: Integers, now: float) -> None
 def answered(breakers: Records, standing: Item, target: int, domains: Integers, first: float, speed: float) -> None:
     """A target answered: seconds to its first token and tokens a second after that (0: not known)."""
     settle(breakers, target, domains)
+    weight = _heavier(standing["first_token_weight"])
+    standing["first_token_weight"] = weight
     known = standing["first_token"]
-    standing["first_token"] = first if known == math.inf else known + SMOOTHING * (first - known)
+    standing["first_token"] = first if known == math.inf else known + SMOOTHING / weight * (first - known)
     if speed > 0.0:
+        weight = _heavier(standing["speed_weight"])
+        standing["speed_weight"] = weight
         known = standing["speed"]
-        standing["speed"] = speed if known == 0.0 else known + SMOOTHING * (speed - known)
+        standing["speed"] = speed if known == 0.0 else known + SMOOTHING / weight * (speed - known)
     standing["errors"] *= 1.0 - SMOOTHING
 
 
@@ -116,17 +122,27 @@ def failed(
     standing["errors"] += SMOOTHING * (1.0 - standing["errors"])
     if after >= 0.0:
         standing["cooling"] = now + min(after, LONGEST_COOLING)
-        if kind == RATE_LIMIT:
-            return
-    _fail(breakers[target], now, FAULTS_TO_OPEN)
-    if breakers[target]["until"] == 0.0:
-        return
+    if after >= 0.0 and kind == RATE_LIMIT:
+        breakers[target]["probing"] = 0.0
+    else:
+        _fail(breakers[target], now, FAULTS_TO_OPEN)
+    down = breakers[target]["until"] > 0.0
     for domain in domains:
-        if domain >= 0:
-            breaker = breakers[domain]
+        if domain < 0:
+            continue
+        breaker = breakers[domain]
+        if kind == RATE_LIMIT:
+            _close(breaker)
+            continue
+        if down:
             breaker["down"] |= 1 << target
-            if breaker["until"] > 0.0 or _bits(breaker["down"]) >= TARGETS_TO_OPEN:
-                _fail(breaker, now, 1)
+        if breaker["until"] > 0.0 or _bits(breaker["down"]) >= TARGETS_TO_OPEN:
+            _fail(breaker, now, 1)
+
+
+def _heavier(weight: float) -> float:
+    """The weight of an average's readings with one more; see `health._Average`."""
+    return weight + SMOOTHING * (1.0 - weight)
 
 
 def _bits(number: int) -> int:

@@ -262,7 +262,7 @@ def _happen(score: Callable[..., float], run: Run) -> None:
         elif kind == _AGAIN:
             run.slots[subject]["round"] = 1
             run.slots[subject]["next"] = 0
-            _go_on(run, subject, now, escalates=False)
+            _go_on(run, subject, now, 0)
         else:
             _exchange(score, run, subject, now)
 
@@ -283,7 +283,7 @@ def _exchange(score: Callable[..., float], run: Run, number: int, now: float) ->
     if run.rules.conduct == RACING:
         slot["earned"] = _input_cost(run, slot, run.asking[number, 0]["target"])
         run.purse[0] += slot["earned"] * run.rules.hedge_cost
-    _go_on(run, number, now, escalates=False)
+    _go_on(run, number, now, 0)
 
 
 def _decide(score: Callable[..., float], run: Run, number: int, now: float) -> int:
@@ -350,7 +350,7 @@ def _may_go(run: Run, slot: Item, now: float) -> bool:
     return slot["next"] < slot["may"] and (slot["tried"] == 0 or (slot["tried"] < run.rules.attempts and now < until))
 
 
-def _affords(run: Run, number: int, now: float, *, escalates: bool) -> bool:
+def _affords(run: Run, number: int, now: float, escalates: int) -> bool:
     """Whether the retry budget of the next one allows to ask it; of the first, and of one that is wanted, always."""
     slot = run.slots[number]
     target = run.asking[number, slot["next"]]["target"]
@@ -362,12 +362,12 @@ def _affords(run: Run, number: int, now: float, *, escalates: bool) -> bool:
     return True
 
 
-def _go_on(run: Run, number: int, now: float, *, escalates: bool) -> None:
-    """Ask the next one, or go round once more, or let the client ask again, or give up."""
+def _go_on(run: Run, number: int, now: float, escalates: int) -> None:
+    """Ask the next one, or go round once more, or let the client ask again, or give up. `escalates`: 1 or 0."""
     slot, rules = run.slots[number], run.rules
     until = run.requests[slot["request"]]["arrival"] + rules.deadline
     while _may_go(run, slot, now):
-        if not _affords(run, number, now, escalates=escalates):
+        if not _affords(run, number, now, escalates):
             slot["next"] += 1
             continue
         _ask(run, number, number * 2, now)
@@ -485,7 +485,7 @@ def _hedge(run: Run, number: int, now: float) -> None:
     run.purse[0] -= price
     slot["taken"] += price
     while _may_go(run, slot, now):
-        if _affords(run, number, now, escalates=False):
+        if _affords(run, number, now, 0):
             _ask(run, number, number * 2 + 1, now)
             return
         slot["next"] += 1
@@ -524,7 +524,7 @@ def _ended(run: Run, number: int, now: float) -> None:
         slot["may"] = 0
         slot["anew"] = run.rules.retries
     slot["serial"] += 1
-    _go_on(run, number // 2, now, escalates=False)
+    _go_on(run, number // 2, now, 0)
 
 
 def _answer(run: Run, number: int, leg: Item, now: float) -> None:
@@ -550,7 +550,7 @@ def _answer(run: Run, number: int, leg: Item, now: float) -> None:
         and uniform(rules.seed, slot["request"], place["key"], SETTLES) >= place["passes"]
     ):
         slot["poor"] = target
-        _go_on(run, number, now, escalates=True)
+        _go_on(run, number, now, 1)
         return
     _close(run, number, ANSWERED, now, target)
 
