@@ -14,7 +14,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -37,8 +37,8 @@ from freehold.routing import measured
 from freehold.routing.commitments import Commitments, Use, commitments_of
 from freehold.routing.measured import Measured
 from freehold.routing.names import Names
-from freehold.routing.words import Disabled, Enabled
-from freehold.server.control import Control
+from freehold.routing.words import Disabled, Enabled, TakenOut
+from freehold.server.control import Control, Outage
 from freehold.server.crew import Crew
 from freehold.server.front import Front, address_of, sharing_sockets
 from freehold.server.gateway import Serving
@@ -81,12 +81,17 @@ _RELOADED = frozenset({"require_keys", "public_hosts", "trusted_proxies", "body"
 """Settings of [server], [limits] and [ledger] that a reload takes into use; the others are read at start."""
 
 
+_LONGEST_NAME = 100
+"""Letters of a name that nobody knows, as they are repeated."""
+
+
 class Targets:
     """What operators see and do of targets, in the snapshot of the moment."""
 
     def __init__(self, crew: Crew, names: Callable[[], Names]) -> None:
         self._crew = crew
         self._names = names
+        self._ends: dict[str, asyncio.TimerHandle] = {}
 
     async def list(self) -> list[TargetState]:
         """Every target that the configuration states, in its order, with the models that it answers for."""
@@ -104,16 +109,45 @@ class Targets:
         await self._crew.say(Enabled(target=target))
         log.warning("target %s is enabled: %s", target, reason)
 
+    async def take_out(self, outage: Outage) -> None:
+        """From the next attempt of every worker on, and never longer than said, whoever forgets to end it."""
+        domain, seconds = outage.domain, outage.seconds
+        if seconds:  # what is to end may lie in a domain that a reload has taken away
+            known = {each for target in await self._crew.targets() for each in target.domains}
+            _find("domain", domain, sorted(known), code="domain_not_found")
+        await self._crew.say(TakenOut(domain=domain, until=time.monotonic() + seconds))
+        end = self._ends.pop(domain, None)
+        if end is not None:
+            end.cancel()
+        if seconds:
+            log.warning("domain %s is taken out for %g s: %s", domain, seconds, outage.reason)
+            self._ends[domain] = asyncio.get_running_loop().call_later(seconds, self._over, domain, "its time is up")
+        elif end is not None:
+            self._over(domain, outage.reason)
+
+    def _over(self, domain: str, reason: str) -> None:
+        self._ends.pop(domain, None)
+        log.warning("domain %s is no longer taken out: %s", domain, reason)
+
+    def outages(self) -> Sequence[Outage]:
+        """What is taken out now."""
+        return [Outage(domain=domain, seconds=round(left, 3)) for domain, left in self._crew.outages().items()]
+
     def _check(self, target: str) -> None:
         known = [named.id for named in self._names().targets()]
-        if target not in known:
-            near = difflib.get_close_matches(target[:100], known, n=3, cutoff=0.3) or known[:3]
-            raise CallerError(
-                f"there is no target {target[:100]!r}; there are {', '.join(near)}",
-                code="target_not_found",
-                kind="not_found",
-                param="target",
-            )
+        _find("target", target, known, code="target_not_found")
+
+
+def _find(kind: str, name: str, known: Sequence[str], *, code: str) -> None:
+    """Raises CallerError naming the nearest where there is none of that name."""
+    if name not in known:
+        near = difflib.get_close_matches(name[:_LONGEST_NAME], known, n=3, cutoff=0.3) or known[:3]
+        raise CallerError(
+            f"there is no {kind} {name[:_LONGEST_NAME]!r}; there are {', '.join(near)}",
+            code=code,
+            kind="not_found",
+            param=kind,
+        )
 
 
 def storage_url(config: Config) -> str:

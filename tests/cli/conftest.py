@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import msgspec
 import pytest
@@ -32,15 +33,15 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     }
 
 
-def start(*arguments: str, env: dict[str, str], cwd: Path) -> subprocess.Popen[str]:
-    """A command that keeps running."""
+def start(*arguments: str, env: dict[str, str], cwd: Path, log: IO[str] | None = None) -> subprocess.Popen[str]:
+    """A command that keeps running; its standard error is piped, or goes to a file."""
     return subprocess.Popen(
         [sys.executable, "-m", "freehold", *arguments],
         env=env,
         cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.PIPE if log is None else log,
         text=True,
     )
 

@@ -45,6 +45,7 @@ READING = {
     "bench": ["m"],
     "route explain": ["here"],
     "ledger show": [],
+    "advise": [],
     "models": [],
     "target list": [],
     "target disable": ["a/b"],
@@ -59,6 +60,7 @@ OTHERWISE: dict[str, tuple[list[str], str]] = {
     "sandbox heal": ([], "no_sandbox"),
     "sandbox": ([], "sandbox_failed"),
     "demo": ([], "sandbox_failed"),
+    "drill": ([], "sandbox_failed"),
 }
 NEVER = {"providers", "sandbox faults"}
 

@@ -190,6 +190,44 @@ def settled(holds: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def test_a_drill_takes_a_domain_out_and_ends_it(post: Post, gateway: Gateway) -> None:
+    def order(said: str, status: int = 200) -> dict[str, list[dict[str, object]]]:
+        return control(gateway, "POST", "/outages", said, status)
+
+    order('{"domain": "provider:openai", "seconds": 60, "reason": "a test"}')
+    answer = post(chat("both"))
+    assert (answer.status, answer.headers["freehold-target"]) == (200, SECOND)
+    first, second = gateway.records()[-1].attempts
+    assert (first.target, first.error, first.status) == (FIRST, "drill", None)
+    assert second.error is None
+    (known,) = (each for each in control(gateway, "GET", "/targets")["targets"] if each["target"] == FIRST)
+    assert known["taken_out"] == "provider:openai"
+    assert "provider:openai" in str(known["domains"])
+    assert "jurisdiction:US" in str(known["domains"])
+    assert [each["domain"] for each in control(gateway, "GET", "/outages")["outages"]] == ["provider:openai"]
+    alone = post(chat("openai-chat"))
+    assert alone.status == 503
+    assert "taken out by a drill" in alone.json()["error"]["message"]
+
+    assert order('{"domain": "provider:openai", "seconds": 0}') == {"outages": []}
+    assert post(chat("both")).headers["freehold-target"] == FIRST
+    order('{"domain": "provider:nobody", "seconds": 1}', 404)
+    order('{"domain": "provider:openai", "seconds": 1e9}', 400)
+    order('{"domain": "provider:openai"}', 400)
+
+
+def control(gateway: Gateway, method: str, path: str, body: str = "", status: int = 200) -> Any:  # noqa: ANN401 -- whatever the port answers
+    """What the control plane answers, with the status that is expected."""
+    connection = http.client.HTTPConnection(*gateway.service.admin_address, timeout=20)
+    try:
+        connection.request(method, path, body or None, {"content-type": "application/json"} if body else {})
+        answer = connection.getresponse()
+        assert answer.status == status, answer.read()
+        return json.loads(answer.read())
+    finally:
+        connection.close()
+
+
 def run_command(*words: str) -> int:
     """The command line in this process; its exit status."""
     return run(build((words[0],)), words)

@@ -6,11 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.errors import ErrorKind
+from freehold.errors import ErrorKind, UpstreamError
 from freehold.routing.features import WELL, Candidate, Standing
-from freehold.routing.health import BENCH_FORGOTTEN, FAULTS_TO_OPEN, OPEN_FIRST, PROBE_LOST, Health, blame
+from freehold.routing.health import (
+    BENCH_FORGOTTEN,
+    FAULTS_TO_OPEN,
+    LONGEST_OUTAGE,
+    OPEN_FIRST,
+    PROBE_LOST,
+    Health,
+    blame,
+)
 from freehold.routing.measured import Estimate, Measured
-from freehold.routing.words import Figures
+from freehold.routing.words import Figures, TakenOut
 
 EAST = ("account:aws", "provider:bedrock", "region:bedrock/us-east-1", "cloud:aws")
 WEST = ("account:aws-west", "provider:bedrock", "region:bedrock/us-west-2", "cloud:aws")
@@ -303,3 +311,50 @@ def test_what_workers_measured_is_shared_and_what_a_bench_found_is_not() -> None
     told = standing_of(other, CLAUDE)
     assert told.first_token == standing_of(one, CLAUDE).first_token
     assert (told.speed, standing_of(other, FAR).measured_at) == (100.0, 1.0)
+
+
+# --- Drills ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_drill_refuses_whoever_asks_in_the_domain_until_its_time_is_up() -> None:
+    health = Health()
+    health.take_out("region:bedrock/us-east-1", 110.0, now=100.0)
+    assert health.outages(104.0) == {"region:bedrock/us-east-1": 6.0}
+    with pytest.raises(UpstreamError, match="taken out by a drill") as refused:
+        health.asked(CLAUDE, 109.9)
+    assert refused.value.kind == "unavailable", "as a provider that can not be reached"
+    assert refused.value.retry.where == "other_target"
+    health.asked(FAR, 109.9)
+    health.asked(CLAUDE, 110.0)
+    assert health.outages(110.0) == {}
+
+
+def test_a_drill_can_be_ended_and_never_lasts_longer_than_allowed() -> None:
+    health = Health()
+    health.take_out("cloud:aws", 1e9, now=0.0)
+    assert health.outages(0.0) == {"cloud:aws": LONGEST_OUTAGE}
+    health.take_out("cloud:aws", 0.0, now=1.0)
+    health.asked(CLAUDE, 1.0)
+    assert health.gauges(1.0)["domains_taken_out"] == 0
+
+
+def test_what_is_lost_by_supply_or_law_does_not_spread_a_fault() -> None:
+    """Two targets down on the same silicon are two targets down."""
+    health = Health()
+    apart = [
+        Candidate(name=name, domains=(f"account:{name}", "silicon:tpu", "jurisdiction:US")) for name in ("a", "b", "c")
+    ]
+    for candidate in apart[:2]:
+        fail(health, candidate, 0.0)
+    assert broken(health, apart[1], 0.0) == "b"
+    assert not broken(health, apart[2], 0.0)
+
+
+def test_other_processes_hear_of_a_drill_and_of_its_end() -> None:
+    supervisor, worker = Health(), Health()
+    supervisor.merge([TakenOut(domain="cloud:aws", until=20.0)], 10.0)
+    worker.merge(supervisor.words(), 11.0)
+    assert worker.outages(11.0) == {"cloud:aws": 9.0}
+    assert worker.news() == [], "who told it knows already"
+    worker.merge([TakenOut(domain="cloud:aws", until=12.0)], 12.0)
+    assert worker.outages(12.0) == {}

@@ -27,6 +27,8 @@ COMMANDS: tuple[str, ...] = (
     "models",
     "target",
     "route",
+    "drill",
+    "advise",
 )
 """Every command, in the order of the help. `freehold.cli.<name>` holds a function `command` or a Typer named `app`."""
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from freehold.app import Service
     from freehold.exchange.record import ExchangeRecord
-    from freehold.sandbox.caller import Keys
     from freehold.sandbox.fleet import Fleet
     from freehold.sandbox.tour import Stop, Tour
 
@@ -67,7 +66,7 @@ def command(
 
 
 async def _run(*, as_json: bool) -> Report:
-    from freehold.cli.sandbox import sandboxed
+    from freehold.cli.sandbox import mint_keys, sandboxed
     from freehold.exchange.record import read_records
     from freehold.sandbox.caller import Caller
     from freehold.sandbox.tour import Tour
@@ -79,8 +78,8 @@ async def _run(*, as_json: bool) -> Report:
         sandboxed(listen="127.0.0.1:0", admin_listen="127.0.0.1:0") as (fleet, service),
         Client() as client,
     ):
-        keys = await _mint(service)
-        tour = Tour(fleet, Caller(client, service.address, keys), lambda piece: console.print(piece, end=""))
+        keys = await mint_keys(service, "demo")
+        tour = Tour(fleet, Caller(client, _url(service), keys), lambda piece: console.print(piece, end=""))
         _say_welcome(console, service, fleet)
         await tour.warm_up()
         everywhere = await tour.everywhere()
@@ -100,26 +99,17 @@ async def _run(*, as_json: bool) -> Report:
         return _report(stops, records, tour.failures, seconds, service)
 
 
+def _url(service: Service) -> str:
+    host, port = service.address
+    return f"http://{host}:{port}"
+
+
 def _console(*, as_json: bool) -> Console:
     from rich.console import Console
 
     # Without a terminal rich assumes 80 columns; logs of continuous integration have more.
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 100
     return Console(stderr=as_json, width=width, highlight=False)
-
-
-async def _mint(service: Service) -> Keys:
-    """A bearer key and a key pair, as `freehold keys create` would mint them."""
-    from freehold.sandbox.caller import Keys
-    from freehold.signing.sigv4 import Credentials
-
-    now = time.time()
-    bearer, _ = await service.keys.create(project="demo", name="clients with a bearer key", now=now)
-    pair, _ = await service.keys.create(project="demo", name="clients that sign", now=now, aws=True)
-    return Keys(
-        bearer=bearer.bearer or "",
-        pair=Credentials(access_key_id=pair.key.access_key_id or "", secret_access_key=pair.secret_access_key or ""),
-    )
 
 
 # --- What is shown ---------------------------------------------------------------------------------------------------
@@ -265,9 +255,8 @@ def _report(
                 "text": None if reply is None else reply.text,
             }
         )
-    host, port = service.address
     return Report(
-        gateway=f"http://{host}:{port}",
+        gateway=_url(service),
         seconds=round(seconds, 3),
         exchanges=rows,
         failures=failures,

@@ -9,6 +9,7 @@ import secrets
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +23,7 @@ from freehold.errors import ConfigError
 
 if TYPE_CHECKING:
     from freehold.app import Service
+    from freehold.sandbox.caller import Keys
     from freehold.sandbox.control import Fail, Heal, Status
     from freehold.sandbox.fleet import Fleet
 
@@ -168,11 +170,17 @@ async def _run(output: Path | None, seed: int, *, as_json: bool) -> None:
 
 @contextlib.asynccontextmanager
 async def sandboxed(
-    *, listen: str, admin_listen: str, workers: int = 1, state_file: Path | None = None
+    *,
+    listen: str,
+    admin_listen: str,
+    workers: int = 1,
+    state_file: Path | None = None,
+    patience: float | None = None,
 ) -> AsyncGenerator[tuple[Fleet, Service]]:
     """A gateway that listens, in front of emulated clouds of its own; everything it keeps is gone afterwards.
 
-    Raises ConfigError for an address that can not be had, OSError where the clouds can not listen.
+    `patience` are the seconds that the gateway waits for a silent cloud, by default as long as for any. Raises
+    ConfigError for an address that can not be had, OSError where the clouds can not listen.
     """
     from freehold.app import Service
     from freehold.config import load
@@ -183,13 +191,27 @@ async def sandboxed(
         home = Path(folder)
         async with Fleet(state_file=state_file) as fleet:
             write_private(home / "secret", secrets.token_hex(32).encode())
-            text = fleet.configuration(listen=listen, admin_listen=admin_listen, home=home)
+            text = fleet.configuration(listen=listen, admin_listen=admin_listen, home=home, patience=patience)
             write_private(home / "freehold.toml", text.encode())
             environ = {"FREEHOLD_DATA": folder}
             config = msgspec.structs.replace(load(str(home / "freehold.toml"), environ), notes=())
             async with Service(config, workers=workers, environ=environ) as service:
                 await service.listen()
                 yield fleet, service
+
+
+async def mint_keys(service: Service, project: str) -> Keys:
+    """A bearer key and a key pair for clients of this process, as `freehold keys create` would mint them."""
+    from freehold.sandbox.caller import Keys
+    from freehold.signing.sigv4 import Credentials
+
+    now = time.time()
+    bearer, _ = await service.keys.create(project=project, name="clients with a bearer key", now=now)
+    pair, _ = await service.keys.create(project=project, name="clients that sign", now=now, aws=True)
+    return Keys(
+        bearer=bearer.bearer or "",
+        pair=Credentials(access_key_id=pair.key.access_key_id or "", secret_access_key=pair.secret_access_key or ""),
+    )
 
 
 async def serve_with_sandbox(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, cast
 import msgspec
 import typer
 
-from freehold.cli.failure import CommandError
 from freehold.cli.options import ConfigOption, JsonOption, print_json, print_table
 from freehold.cli.words import ago
 
@@ -63,46 +62,17 @@ def _word(target: str, reason: str) -> bytes:
 
 def ask(config: str | None, admin: str | None, method: str, path: str, body: bytes) -> list[TargetState]:
     """What the control plane answers. Raises CommandError where it does not, or refuses."""
+    from freehold.cli.control_plane import ControlPlane
     from freehold.config import load
     from freehold.server.targets import TargetState
-    from freehold.transport.errors import TransportError
 
     loaded = load(config, os.environ)
-    token = loaded.server.admin_token
-    url = admin or f"http://{loaded.server.admin_listen}"
-    try:
-        status, said = asyncio.run(_send(url, None if token is None else token.reveal(), method, path, body))
-    except (TransportError, ValueError) as error:
-        problem = f"{url}: {error}; is the server running? --admin names another address"
-        raise CommandError(problem, code="control_plane_unreachable") from None
-    if status != 200:
-        raise CommandError(_problem(said), code="control_plane_refused")
-    return msgspec.json.decode(said, type=dict[str, list[TargetState]])["targets"]
 
+    async def ask() -> bytes:
+        async with ControlPlane.of(loaded, admin) as plane:
+            return await plane.ask(method, path, body)
 
-async def _send(url: str, token: str | None, method: str, path: str, body: bytes) -> tuple[int, bytes]:
-    from freehold.transport.client import Client
-    from freehold.transport.endpoint import Endpoint, Timeouts, split_url
-
-    origin = split_url(url)
-    patience = Timeouts(connect=5.0, first_byte=10.0, idle=10.0, total=20.0)
-    endpoint = Endpoint(scheme=origin.scheme, host=origin.host, port=origin.port, timeouts=patience)
-    headers = [("content-type", "application/json")] if body else []
-    if token is not None:
-        headers.append(("authorization", f"Bearer {token}"))
-    async with Client() as client:
-        answer = await client.send(endpoint, method, path, headers, body)
-        return answer.status, await answer.read(16 * 1024 * 1024)
-
-
-def _problem(said: bytes) -> str:
-    try:
-        answer: object = msgspec.json.decode(said)
-    except msgspec.DecodeError:
-        answer = None
-    if isinstance(answer, dict):
-        return str(cast("dict[str, object]", answer).get("error"))
-    return "the address does not answer like a control plane"
+    return msgspec.json.decode(asyncio.run(ask()), type=dict[str, list[TargetState]])["targets"]
 
 
 def _print(targets: list[TargetState], *, as_json: bool) -> None:

@@ -117,19 +117,12 @@ class Places:
         account = self._config.accounts[named.account]
         provider = providers()[account.provider]
         known = rule(provider, named.known_as)
-        region = account.region or account.location or provider.address.defaults.get("region")
-        cloud = account.cloud or (provider.facts.cloud.value if provider.facts.cloud is not None else None)
-        domains = [f"account:{account.name}", f"provider:{provider.name}"]
-        if region is not None:
-            domains.append(f"region:{provider.name}/{region}")
-        if cloud is not None:
-            domains.append(f"cloud:{cloud}")
         commitment = self._commitments.of(named.id)
         discount = 0.0 if commitment is None else commitment.discount
         return Candidate(
             name=named.id,
             weight=named.weight,
-            domains=tuple(domains),
+            domains=_domains(account, provider),
             context=None if known is None else known.context,
             takes=frozenset() if known is None else frozenset(known.input),
             tariff=None if target.price is None else tariff_of(target.price, discount),
@@ -192,6 +185,21 @@ class Places:
         if known is None:
             known = self._authenticators[key] = authenticator(provider, protocol, account, self._clock)
         return known
+
+
+def _domains(account: Account, provider: schema.Provider) -> tuple[str, ...]:
+    """What an account's targets are lost together with; the account's own word goes before the provider file's."""
+    facts = provider.facts
+    region = account.region or account.location or provider.address.defaults.get("region")
+    known = {
+        "account": account.name,
+        "provider": provider.name,
+        "region": None if region is None else f"{provider.name}/{region}",
+        "cloud": account.cloud or (facts.cloud and facts.cloud.value),
+        "silicon": account.silicon or (facts.silicon and facts.silicon.value),
+        "jurisdiction": account.jurisdiction or (facts.jurisdiction and facts.jurisdiction.value),
+    }
+    return tuple(f"{kind}:{name}" for kind, name in known.items() if name is not None)
 
 
 def _operations(protocol: schema.Protocol, address: Address, model: str) -> frozenset[str]:

@@ -305,6 +305,13 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "Check `base_url`, the name resolution and the firewall from the gateway's machine.",
     ),
     _entry(
+        "drill",
+        "provider",
+        503,
+        "A [drill](../how-to/drill.md) has taken the target's provider, region or the like out, on purpose.",
+        "Nothing, it ends by itself. `freehold target list` shows it; `freehold drill --end` ends it at once.",
+    ),
+    _entry(
         "upstream_tls",
         "provider",
         503,
@@ -463,11 +470,39 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "`freehold target list` shows those there are; they are written `account/model`.",
     ),
     _entry(
+        "domain_not_found",
+        "operator",
+        404,
+        "A drill named a failure domain that no target of the configuration lies in.",
+        "Name one of those that the message lists; they are written `kind:name`, as in `provider:openai`.",
+    ),
+    _entry(
         "control_plane_unreachable",
         "command",
         0,
         "No server answered at the address of the control plane.",
         "Start the server, or name its address with `--admin`.",
+    ),
+    _entry(
+        "drill_not_agreed",
+        "command",
+        0,
+        "A drill on the running gateway was not agreed to, or nobody could be asked.",
+        "Answer yes, or say `--yes`. Without `--live` a drill happens in the sandbox and asks nothing.",
+    ),
+    _entry(
+        "threshold_crossed",
+        "command",
+        0,
+        "A figure crossed what `--fail-on` allows. The report stands beside the error.",
+        "Read the report: it says which exchanges failed or waited, and why.",
+    ),
+    _entry(
+        "trace_unreadable",
+        "command",
+        0,
+        "A trace for `freehold advise` can not be read, or lacks a column.",
+        "Compare it with [the columns](../how-to/find-the-place-for-a-workload.md#columns-of-a-trace).",
     ),
     _entry(
         "control_plane_refused",

@@ -58,6 +58,11 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(name="targets_cooling", kind="gauge", says="Targets that asked to be left alone (`Retry-After`)."),
     Entry(name="targets_disabled", kind="gauge", says="Targets that an operator has disabled."),
     Entry(name="domains_broken", kind="gauge", says="Failure domains whose breaker is open."),
+    Entry(
+        name="domains_taken_out",
+        kind="gauge",
+        says="Failure domains that [a drill](../how-to/drill.md) has taken out.",
+    ),
     Entry(name="snapshot", kind="gauge", says="Number of the configuration in use; it grows with each reload."),
     Entry(
         name="reload_refused",

@@ -115,10 +115,10 @@ UNASKED: Final = Ask()
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a place before any request: who it is, what it can take, what it costs.
 
-    `domains` are what it fails together with, each as `kind:name`: its account, provider, region and cloud. `context`
-    is the window in tokens; `takes` what it takes (`text`, `image`, ...), empty where that is not known. `per_byte` is
-    how many tokens a byte of text is on average, `least_per_byte` what it surely exceeds. `cache` is what its provider
-    says of its cache, `commitment` what was paid for in advance.
+    `domains` are what it is lost together with, each as `kind:name`: its account, provider, region, cloud, silicon and
+    jurisdiction. `context` is the window in tokens; `takes` what it takes (`text`, `image`, ...), empty where that is
+    not known. `per_byte` is how many tokens a byte of text is on average, `least_per_byte` what it surely exceeds.
+    `cache` is what its provider says of its cache, `commitment` what was paid for in advance.
     """
 
     name: str

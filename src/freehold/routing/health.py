@@ -17,6 +17,9 @@ a week, a quarter after two:
 
 The share of failures begins at w · bench: of what nobody has seen, no failure is expected.
 
+A drill's outage is no state of a target: whoever asks one is refused as a dead provider would refuse, and all of the
+above follows of itself.
+
 Each process has its own. What others should know is in `news`, and `merge` takes what they said; neither is part of a
 request.
 """
@@ -26,11 +29,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal, TypeAlias, assert_never
 
-from freehold.errors import ErrorKind
+from freehold.errors import ErrorKind, UpstreamError
 from freehold.routing.features import Candidate, Standing
 from freehold.routing.measured import Estimate, Measured
 from freehold.routing.percentiles import Percentiles
-from freehold.routing.words import Closed, Cooling, Disabled, Down, Enabled, Figures, Opened, Word
+from freehold.routing.words import Closed, Cooling, Disabled, Down, Enabled, Figures, Opened, TakenOut, Word
 
 Blame: TypeAlias = Literal["caller", "account", "model", "target"]
 
@@ -61,6 +64,10 @@ PROBE_LOST: Final = 60.0
 """Seconds after which a probe that was never answered is forgotten and the next one may go."""
 LONGEST_COOLING: Final = 3600.0
 """Seconds that a Retry-After counts at most; an hour later the target is worth another try."""
+APART: Final = ("silicon:", "jurisdiction:")
+"""Kinds of domains that are lost by supply or law, not by a fault: two targets down there say nothing about a third."""
+LONGEST_OUTAGE: Final = 900.0
+"""Seconds that a drill takes a domain out at most: what nobody heals has to end before it is taken for real."""
 MOST_KNOWN: Final = 4096
 """Targets and domains remembered: callers choose models, and must not fill memory."""
 HEAD_START: Final = 1.0
@@ -252,6 +259,7 @@ class Health:
     def __init__(self) -> None:
         self._targets: dict[str, _Known] = {}
         self._domains: dict[str, DomainBreaker] = {}
+        self._outages: dict[str, float] = {}
         self._told: dict[tuple[str, ...], Word] = {}
         """What the others know, by whom it is about."""
         self._untold: list[Word] = []
@@ -300,7 +308,12 @@ class Health:
         return standing
 
     def asked(self, candidate: Candidate, now: float) -> bool:
-        """A request goes to a target: where a breaker is open, it is its probe. Whether it is any breaker's."""
+        """A request goes to a target: where a breaker is open, it is its probe. Whether it is any breaker's.
+
+        Raises UpstreamError while a drill has taken out a domain that the target lies in.
+        """
+        if self._outages:
+            self._refuse(candidate, now)
         known = self._targets.get(candidate.name)
         probing = known is not None and known.breaker.probe(now)
         for domain in candidate.domains if self._domains else ():
@@ -385,6 +398,8 @@ class Health:
         else:
             known.breaker.fail(now)
         for domain in candidate.domains if self._domains or known.breaker.until or whose == "account" else ():
+            if domain.startswith(APART):
+                continue
             if whose == "target":
                 self._spread(domain, candidate, now, down=known.breaker.until > 0.0)
             elif whose == "account" and domain == _account(candidate):
@@ -434,6 +449,22 @@ class Health:
         """What operators have taken out, and why."""
         return {name: known.disabled for name, known in self._targets.items() if known.disabled}
 
+    def take_out(self, domain: str, until: float, now: float) -> None:
+        """Refuse whoever asks a target of this domain, until then; a time that is over ends what is in force."""
+        self._outages[domain] = min(until, now + LONGEST_OUTAGE)
+        self.outages(now)
+
+    def outages(self, now: float) -> dict[str, float]:
+        """The domains that drills have taken out, and for how many seconds more; what is over is forgotten."""
+        self._outages = {domain: until for domain, until in self._outages.items() if until > now}
+        return {domain: until - now for domain, until in self._outages.items()}
+
+    def _refuse(self, candidate: Candidate, now: float) -> None:
+        out = self.outages(now)
+        for domain in candidate.domains:
+            if domain in out:
+                raise UpstreamError(f"{domain} is taken out by a drill", code="drill", kind="unavailable")
+
     # --- Between processes -------------------------------------------------------------------------------------------
 
     def words(self) -> list[Word]:
@@ -479,6 +510,8 @@ class Health:
                 yield Opened(name=name, domain=True, until=breaker.until, lasts=breaker.lasts)
             for target in breaker.down:
                 yield Down(domain=name, target=target)
+        for name, until in self._outages.items():
+            yield TakenOut(domain=name, until=until)
 
     def _take(self, word: Word, now: float) -> None:
         match word:
@@ -502,6 +535,8 @@ class Health:
                 self.disable(target, reason)
             case Enabled(target=target):
                 self.enable(target)
+            case TakenOut(domain=domain, until=until):
+                self.take_out(domain, until, now)
             case Figures():
                 known = self._known(word.target)
                 known.first_token.hear(word.first_token)
@@ -513,13 +548,14 @@ class Health:
                 assert_never(word)
 
     def gauges(self, now: float) -> dict[str, int]:
-        """For metrics: how many targets are open, cooling and disabled."""
+        """For metrics: how many targets and domains are broken, cooling, disabled, taken out."""
         known = self._targets.values()
         return {
             "targets_broken": sum(item.breaker.blocks(now) for item in known),
             "targets_cooling": sum(item.cooling > now for item in known),
             "targets_disabled": sum(bool(item.disabled) for item in known),
             "domains_broken": sum(item.blocks(now) for item in self._domains.values()),
+            "domains_taken_out": len(self.outages(now)),
         }
 
     def _known(self, target: str) -> _Known:
@@ -565,5 +601,7 @@ def _subject(word: Word) -> tuple[str, ...]:
             return kind, word.name, "domain" if word.domain else "target"
         case Down():
             return kind, word.domain, word.target
+        case TakenOut():
+            return kind, word.domain
         case _:
             return kind, word.target

@@ -50,6 +50,13 @@ class Enabled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     target: str
 
 
+class TakenOut(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A drill has taken a domain out; a time that is over ends it."""
+
+    domain: str
+    until: float
+
+
 class Figures(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """How fast a target has been, and how often it failed; see `Standing`."""
 
@@ -59,4 +66,4 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     errors: float
 
 
-Word: TypeAlias = Opened | Closed | Down | Cooling | Disabled | Enabled | Figures
+Word: TypeAlias = Opened | Closed | Down | Cooling | Disabled | Enabled | TakenOut | Figures

@@ -13,7 +13,7 @@ from freehold.sandbox.clients import VendorClient, Wire
 from freehold.signing.sigv4 import Credentials, Signer
 from freehold.transport.answer import Answer
 from freehold.transport.client import Client
-from freehold.transport.endpoint import Endpoint, Timeouts
+from freehold.transport.endpoint import Endpoint, Timeouts, split_url
 from freehold.transport.framing import frame_parser
 
 _BODY = 16 * 1024 * 1024
@@ -42,10 +42,11 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 class Caller:
     """The applications: they know the gateway's address and their keys, nothing else."""
 
-    def __init__(self, client: Client, address: tuple[str, int], keys: Keys) -> None:
-        host, port = address
+    def __init__(self, client: Client, url: str, keys: Keys) -> None:
+        """Raises ValueError for what is no address."""
+        origin = split_url(url)
         self._client = client
-        self._endpoint = Endpoint(scheme="http", host=host, port=port, timeouts=_PATIENCE)
+        self._endpoint = Endpoint(scheme=origin.scheme, host=origin.host, port=origin.port, timeouts=_PATIENCE)
         self._keys = keys
         self._signer = Signer(region="us-east-1", service="bedrock")
 

@@ -21,7 +21,8 @@ class CloudSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One emulated cloud.
 
     `provider` names the data file whose protocols, paths and ways to authenticate it has. `models` are real ids, so
-    that real prices and context windows apply. `speaks` is what the model says of its whereabouts.
+    that real prices and context windows apply. `speaks` is what the model says of its whereabouts, `silicon` what it is
+    emulated to run on; `jurisdiction` is stated where the provider's file does not know it.
     """
 
     name: str
@@ -29,7 +30,9 @@ class CloudSpec(msgspec.Struct, frozen=True, kw_only=True):
     speaks: str
     models: tuple[str, ...]
     pace: Pace
+    silicon: str
     region: str | None = None
+    jurisdiction: str | None = None
 
 
 _CLAUDE_ON_BEDROCK: Final = "anthropic.claude-sonnet-4-5-20250929-v1:0"
@@ -42,6 +45,7 @@ CLOUDS: Final[tuple[CloudSpec, ...]] = (
         speaks="OpenAI",
         models=("gpt-5", "gpt-5-mini", EMBEDDING_MODEL),
         pace=Pace(first_token=0.040, tokens_per_second=350),
+        silicon="nvidia-gpu",
     ),
     CloudSpec(
         name="azure",
@@ -49,6 +53,7 @@ CLOUDS: Final[tuple[CloudSpec, ...]] = (
         speaks="Azure OpenAI in swedencentral",
         models=("gpt-5", "gpt-5-mini", EMBEDDING_MODEL),
         pace=Pace(first_token=0.055, tokens_per_second=300),
+        silicon="nvidia-gpu",
         region="swedencentral",
     ),
     CloudSpec(
@@ -57,6 +62,7 @@ CLOUDS: Final[tuple[CloudSpec, ...]] = (
         speaks="Anthropic",
         models=("claude-sonnet-4-5", "claude-haiku-4-5"),
         pace=Pace(first_token=0.050, tokens_per_second=280),
+        silicon="google-tpu",
     ),
     CloudSpec(
         name="bedrock-us",
@@ -64,6 +70,7 @@ CLOUDS: Final[tuple[CloudSpec, ...]] = (
         speaks="Amazon Bedrock in us-east-1",
         models=(_CLAUDE_ON_BEDROCK, "amazon.nova-lite-v1:0", "openai.gpt-oss-120b-1:0"),
         pace=Pace(first_token=0.065, tokens_per_second=260),
+        silicon="aws-trainium",
         region="us-east-1",
     ),
     CloudSpec(
@@ -72,6 +79,7 @@ CLOUDS: Final[tuple[CloudSpec, ...]] = (
         speaks="Amazon Bedrock in eu-central-1",
         models=(_CLAUDE_ON_BEDROCK, "amazon.nova-lite-v1:0", "openai.gpt-oss-120b-1:0"),
         pace=Pace(first_token=0.080, tokens_per_second=250),
+        silicon="aws-trainium",
         region="eu-central-1",
     ),
     CloudSpec(
@@ -80,6 +88,7 @@ CLOUDS: Final[tuple[CloudSpec, ...]] = (
         speaks="Google Gemini",
         models=("gemini-2.5-flash", "gemini-2.5-pro"),
         pace=Pace(first_token=0.035, tokens_per_second=450),
+        silicon="google-tpu",
     ),
     CloudSpec(
         name="rack",
@@ -87,6 +96,8 @@ CLOUDS: Final[tuple[CloudSpec, ...]] = (
         speaks="the server in your own rack",
         models=("qwen3-32b", "nomic-embed-text"),
         pace=Pace(first_token=0.020, tokens_per_second=200),
+        silicon="nvidia-gpu",
+        jurisdiction="DE",
     ),
 )
 """In the order in which they are listed and started."""

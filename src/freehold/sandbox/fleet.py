@@ -97,16 +97,27 @@ class Fleet:
         }
 
     def configuration(
-        self, *, listen: str | None = None, admin_listen: str | None = None, home: Path | None = None
+        self,
+        *,
+        listen: str | None = None,
+        admin_listen: str | None = None,
+        home: Path | None = None,
+        patience: float | None = None,
     ) -> str:
-        """A `freehold.toml` whose accounts are these clouds; with `home` its state lies there as well."""
+        """A `freehold.toml` whose accounts are these clouds; with `home` its state lies there as well.
+
+        `patience` are the seconds of silence after which the gateway gives a cloud up.
+        """
         lines = ["# The emulated clouds of `freehold sandbox`: addresses and keys last as long as it runs.", ""]
         server = {"listen": listen, "admin_listen": admin_listen, "secret": home and f"file:{home / 'secret'}"}
         sections: list[tuple[str, Mapping[str, object]]] = [("server", server)]
         if home is not None:
             sections.append(("storage", {"url": f"sqlite:///{home / 'freehold.db'}"}))
             sections.append(("ledger", {"directory": str(home / "spool")}))
-        sections += [(f"accounts.{name}", _account(cloud)) for name, cloud in self.clouds.items()]
+        waits = None if patience is None else {"first_byte": patience, "idle": patience}
+        sections += [
+            (f"accounts.{name}", {**_account(cloud), "timeouts": waits}) for name, cloud in self.clouds.items()
+        ]
         for name, route in self.routes().items():
             sections.append((f"models.{name}", {"targets": [f"{cloud}/{model}" for cloud, model in route]}))
         sections.append(("models.embeddings", {"targets": ["openai/text-embedding-3-small"]}))
@@ -127,6 +138,8 @@ def _account(cloud: Cloud) -> dict[str, object]:
     else:
         settings["api_key"] = cloud.login.key
     settings["region"] = cloud.spec.region
+    settings["silicon"] = cloud.spec.silicon
+    settings["jurisdiction"] = cloud.spec.jurisdiction
     # Stated, so that a bare name goes to a cloud that has it and listings show what there is.
     settings["deployments"] = {model: model for model in cloud.spec.models}
     return settings
@@ -137,7 +150,7 @@ def _toml(value: object) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_toml(each) for each in cast("list[str]", value)) + "]"
     if isinstance(value, dict):
-        pairs = cast("dict[str, str]", value).items()
+        pairs = cast("dict[str, str | float]", value).items()
         return "{ " + ", ".join(f"{_toml(key)} = {_toml(text)}" for key, text in pairs) + " }"
     return msgspec.json.encode(value).decode()
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol, TypeVar
 
 import msgspec
 
 from freehold.errors import CallerError
 from freehold.exchange.record import ExchangeRecord, read_records
 from freehold.governance.authentication import is_loopback_host, is_loopback_peer
+from freehold.routing.health import LONGEST_OUTAGE
 from freehold.server.http import Incoming, Outgoing
 from freehold.server.targets import TargetState
 
@@ -21,6 +22,7 @@ TEXT = [("content-type", "text/plain; version=0.0.4; charset=utf-8")]
 
 
 _LONGEST_WORD = 4096
+_PATHS = ("/healthz", "/readyz", "/metrics", "/targets", "/outages")
 _NO_REASON = "an operator's word"
 
 
@@ -29,6 +31,14 @@ class _Word(msgspec.Struct, forbid_unknown_fields=True):
 
     target: str
     reason: str = ""
+
+
+class Outage(msgspec.Struct, forbid_unknown_fields=True):
+    """A failure domain taken out by a drill, and for how many seconds more; 0: no longer. `reason` is for the log."""
+
+    domain: str
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_OUTAGE)]
+    reason: str = "a drill"
 
 
 class TargetControl(Protocol):
@@ -44,6 +54,14 @@ class TargetControl(Protocol):
 
     async def enable(self, target: str, reason: str) -> None:
         """Put one back, with its breaker closed. Raises CallerError for a target that does not exist."""
+        ...
+
+    async def take_out(self, outage: Outage) -> None:
+        """Let every attempt in a domain fail for a time. Raises CallerError for a domain that no target lies in."""
+        ...
+
+    def outages(self) -> Sequence[Outage]:
+        """What drills have taken out now."""
         ...
 
 
@@ -81,6 +99,9 @@ class Control:
         if incoming.path.startswith("/targets"):
             await self._target(incoming, outgoing)
             return
+        if incoming.path == "/outages":
+            await self._outage(incoming, outgoing)
+            return
         if incoming.method not in {"GET", "HEAD"}:
             outgoing.respond(405, [*JSON, ("allow", "GET, HEAD")], _error("only GET is answered here"))
             return
@@ -106,7 +127,7 @@ class Control:
             else:
                 outgoing.respond(200, JSON, msgspec.json.encode(record))
         else:
-            outgoing.respond(404, JSON, _error("try /healthz, /readyz, /metrics or /exchanges/{id}"))
+            outgoing.respond(404, JSON, _error(f"try {', '.join(_PATHS)} or /exchanges/{{id}}"))
 
     async def _target(self, incoming: Incoming, outgoing: Outgoing) -> None:
         """`GET /targets`; `POST /targets/disable` and `/targets/enable` with `{"target": …, "reason": …}`."""
@@ -117,19 +138,20 @@ class Control:
         if act is None or incoming.method != "POST":
             outgoing.respond(404, JSON, _error("try GET /targets, POST /targets/disable or POST /targets/enable"))
             return
-        # A web page can post text to loopback without asking, JSON only where a preflight allows it.
-        if not any(name == "content-type" and value.startswith("application/json") for name, value in incoming.headers):
-            outgoing.respond(415, JSON, _error("the body has to be application/json"))
-            return
-        try:
-            said = msgspec.json.decode(await incoming.body(_LONGEST_WORD), type=_Word)
-            await act(said.target, said.reason.strip() or _NO_REASON)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            outgoing.respond(400, JSON, _error(f"the body has to be an object with `target`: {error}"))
-        except CallerError as error:
-            outgoing.respond(error.status, JSON, _error(error.message))
-        else:
+        said = await _said(incoming, outgoing, _Word)
+        if said is not None and await _done(outgoing, act(said.target, said.reason.strip() or _NO_REASON)):
             outgoing.respond(200, JSON, msgspec.json.encode({"targets": await self._targets.list()}))
+
+    async def _outage(self, incoming: Incoming, outgoing: Outgoing) -> None:
+        """`GET /outages`; `POST /outages` with `{"domain": "kind:name", "seconds": …, "reason": …}`, 0 to end one."""
+        if incoming.method == "POST":
+            said = await _said(incoming, outgoing, Outage)
+            if said is None or not await _done(outgoing, self._targets.take_out(said)):
+                return
+        elif incoming.method not in {"GET", "HEAD"}:
+            outgoing.respond(405, [*JSON, ("allow", "GET, HEAD, POST")], _error("only GET and POST are answered here"))
+            return
+        outgoing.respond(200, JSON, msgspec.json.encode({"outages": self._targets.outages()}))
 
     def _admits(self, incoming: Incoming) -> bool:
         sent = {name: value for name, value in incoming.headers if name in {"authorization", "host"}}
@@ -143,6 +165,33 @@ class Control:
 def find_record(folder: Path, exchange: str) -> ExchangeRecord | None:
     """The record of an exchange, searched in the spool; blocking."""
     return next((record for record in read_records(folder) if record.id == exchange), None)
+
+
+_S = TypeVar("_S", _Word, Outage)
+
+
+async def _said(incoming: Incoming, outgoing: Outgoing, kind: type[_S]) -> _S | None:
+    """What an operator says; None where it is not understood, and they have been told."""
+    # A web page can post text to loopback without asking, JSON only where a preflight allows it.
+    if not any(name == "content-type" and value.startswith("application/json") for name, value in incoming.headers):
+        outgoing.respond(415, JSON, _error("the body has to be application/json"))
+        return None
+    try:
+        return msgspec.json.decode(await incoming.body(_LONGEST_WORD), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        wanted = kind.__struct_fields__[0]
+        outgoing.respond(400, JSON, _error(f"the body has to be an object with `{wanted}`: {error}"))
+        return None
+
+
+async def _done(outgoing: Outgoing, work: Awaitable[None]) -> bool:
+    """Whether it could be done; else they have been told why not."""
+    try:
+        await work
+    except CallerError as error:
+        outgoing.respond(error.status, JSON, _error(error.message))
+        return False
+    return True
 
 
 def _error(message: str) -> bytes:

@@ -309,6 +309,10 @@ class Crew:
         replies = await self._tell_all(List())
         return worst(reply.targets for reply in replies if isinstance(reply, Standings))
 
+    def outages(self) -> dict[str, float]:
+        """The domains that drills have taken out, and for how many seconds more."""
+        return self._health.outages(time.monotonic())
+
 
 def _soon(wait: float) -> str:
     return "its successor starts now" if wait == 0 else f"its successor starts in {wait:g} s"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -25,6 +25,8 @@ class TargetState(msgspec.Struct, frozen=True, kw_only=True):
     `breaker` is the target or failure domain whose breaker is open. `first_token` is seconds, `speed` tokens a second,
     `errors` the recent share of failures; None: not measured yet. `measured_at` is the Unix time of the bench that they
     rest on; None: they rest on live traffic.
+    `domains` are what it is lost together with, each as `kind:name`. `taken_out` is the one that a drill has taken out:
+    whoever asks the target is refused, and its state says when that has been noticed.
     """
 
     target: str
@@ -36,6 +38,8 @@ class TargetState(msgspec.Struct, frozen=True, kw_only=True):
     speed: float | None = None
     errors: float = 0.0
     measured_at: float | None = None
+    domains: tuple[str, ...] = ()
+    taken_out: str = ""
 
 
 def target_states(names: Names, resolver: Resolver, health: Health, now: float) -> tuple[TargetState, ...]:
@@ -48,7 +52,10 @@ def target_states(names: Names, resolver: Resolver, health: Health, now: float) 
                 models.setdefault(candidate.name, []).append(name)
                 candidates[candidate.name] = candidate
     standings = health.standings(list(candidates.values()), now)
-    return tuple(_state(name, tuple(models[name]), standings.get(name, WELL)) for name in candidates)
+    out = health.outages(now)
+    return tuple(
+        _state(candidate, tuple(models[name]), standings.get(name, WELL), out) for name, candidate in candidates.items()
+    )
 
 
 def worst(seen: Iterable[tuple[TargetState, ...]]) -> list[TargetState]:
@@ -62,7 +69,7 @@ def worst(seen: Iterable[tuple[TargetState, ...]]) -> list[TargetState]:
     return list(found.values())
 
 
-def _state(name: str, models: tuple[str, ...], standing: Standing) -> TargetState:
+def _state(candidate: Candidate, models: tuple[str, ...], standing: Standing, out: Collection[str]) -> TargetState:
     state: State = "ready"
     why = ""
     if standing.disabled:
@@ -72,7 +79,7 @@ def _state(name: str, models: tuple[str, ...], standing: Standing) -> TargetStat
     elif standing.cooling:
         state, why = "cooling", "it asked to be left alone (Retry-After)"
     return TargetState(
-        target=name,
+        target=candidate.name,
         models=models,
         state=state,
         why=why,
@@ -81,4 +88,6 @@ def _state(name: str, models: tuple[str, ...], standing: Standing) -> TargetStat
         speed=standing.speed,
         errors=standing.errors,
         measured_at=standing.measured_at or None,
+        domains=candidate.domains,
+        taken_out=next((domain for domain in candidate.domains if domain in out), ""),
     )
