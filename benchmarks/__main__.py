@@ -289,7 +289,7 @@ def main() -> int:
 def _freehold(stack: contextlib.ExitStack, folder: Path, upstream: int) -> Server:
     config = folder / "freehold.toml"
     config.write_text(FREEHOLD.format(folder=folder, upstream=upstream))
-    command = [sys.executable, "-m", "freehold", "serve", "--config", str(config), "--json"]
+    command = [sys.executable, "-m", "freehold", "serve", "--config", str(config), "--workers", "1", "--json"]
     process = stack.enter_context(running(command, folder, 0))
     port = int(json.loads(first_line(process))["listen"].rpartition(":")[2])
     return Server("freehold", (process.pid,), port)

@@ -1,10 +1,11 @@
 """Hours in minutes: mixed load with faults against a real server, and whether what it holds stays flat.
 
-    python -m benchmarks.soak [--minutes 10] [--clients 24] [--seed 1] [--json FILE]
+    python -m benchmarks.soak [--minutes 10] [--clients 24] [--workers 2] [--seed 1] [--json FILE]
 
-One server and two providers behind one name, of which the first keeps failing in every way (also altogether, for 20 of
-every 60 seconds). Clients ask whole and streamed, in the provider's protocol and in another; some leave in the middle,
-some read slowly. Every few seconds the server's resident memory, open descriptors and open exchanges are read.
+One server, supervisor and workers, and two providers behind one name, of which the first keeps failing in every way,
+and for 20 of every 60 seconds altogether. Clients ask whole and streamed, in the provider's protocol and in another; some
+leave in the middle, some read slowly. Every few seconds the resident memory, open descriptors and open exchanges of all
+the server's processes are read.
 
 Flat means: the median memory of the last third is at most 3 % or 3 MiB above that of the middle third (the first third
 warms up: pools, caches, the interpreter's own), and a while after the load descriptors and exchanges are back at what
@@ -30,7 +31,7 @@ from typing import NamedTuple
 import msgspec
 import uvloop
 
-from benchmarks.__main__ import first_line, resident_mib, running
+from benchmarks.__main__ import children, first_line, resident_mib, running
 from benchmarks.upstream import CHAT, CHAT_CHUNK, CHAT_HEAD, Upstream
 
 CONFIG = """[server]
@@ -182,9 +183,9 @@ def verdict(kind: Kind, answer: bytes) -> str:
     return "ok" if ends in answer else "half a stream"
 
 
-def descriptors(pid: int) -> int:
-    """How many files and sockets a process has open."""
-    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+def descriptors(pids: tuple[int, ...]) -> int:
+    """How many files and sockets processes have open."""
+    return sum(1 for pid in pids for _ in Path(f"/proc/{pid}/fd").iterdir())
 
 
 class Soak:
@@ -214,7 +215,8 @@ class Soak:
         writer.close()
         lines = [line.rpartition(" ") for line in text.splitlines()]
         exchanges = next(int(float(value)) for name, _, value in lines if name == "freehold_open_exchanges")
-        return Reading(time.monotonic() - self.began, resident_mib((self.pid,)), descriptors(self.pid), exchanges)
+        pids = children(self.pid)
+        return Reading(time.monotonic() - self.began, resident_mib(pids), descriptors(pids), exchanges)
 
     async def watch(self, until: float) -> None:
         """Take readings and show them."""
@@ -260,7 +262,7 @@ class Soak:
         return found
 
 
-async def measure(minutes: float, clients: int, seed: int) -> tuple[Soak, Reading, Reading]:
+async def measure(minutes: float, clients: int, workers: int, seed: int) -> tuple[Soak, Reading, Reading]:
     """One run, and the readings before and after it."""
     Ill.dice = random.Random(seed)
     loop = asyncio.get_running_loop()
@@ -271,6 +273,7 @@ async def measure(minutes: float, clients: int, seed: int) -> tuple[Soak, Readin
         ports = {"ill": ill.sockets[0].getsockname()[1], "well": well.sockets[0].getsockname()[1]}
         config.write_text(CONFIG.format(folder=folder, **ports))
         command = [sys.executable, "-m", "freehold", "serve", "--config", str(config), "--json"]
+        command += ["--workers", str(workers)]
         with running(command, folder, 0) as process:
             said = json.loads(await asyncio.to_thread(first_line, process))
             port, admin = (int(said[each].rpartition(":")[2]) for each in ("listen", "admin"))
@@ -302,10 +305,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--clients", type=int, default=24, help="clients that ask at once")
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write every reading here")
     options = parser.parse_args()
-    soak, idle, after = uvloop.run(measure(options.minutes, options.clients, options.seed))
+    if options.minutes * 60 < 3 * SAMPLE:
+        parser.error(f"--minutes: {3 * SAMPLE / 60:g} at least, for a reading in each third")
+    soak, idle, after = uvloop.run(measure(options.minutes, options.clients, options.workers, options.seed))
     problems = soak.problems(idle, after)
     report(soak, idle, after, problems)
     if options.json is not None:
