@@ -3,9 +3,9 @@
     python -m benchmarks.soak [--minutes 10] [--clients 24] [--workers 2] [--seed 1] [--json FILE]
 
 One server, supervisor and workers, and two providers behind one name, of which the first keeps failing in every way,
-and for 20 of every 60 seconds altogether. Clients ask whole and streamed, in the provider's protocol and in another; some
-leave in the middle, some read slowly. Every few seconds the resident memory, open descriptors and open exchanges of all
-the server's processes are read.
+and for 20 of every 60 seconds altogether. Clients ask whole and streamed, in the provider's protocol and in another;
+some leave in the middle, some read slowly. Every few seconds the resident memory, open descriptors and open exchanges
+of all the server's processes are read.
 
 Flat means: the median memory of the last third is at most 3 % or 3 MiB above that of the middle third (the first third
 warms up: pools, caches, the interpreter's own), and a while after the load descriptors and exchanges are back at what
