@@ -123,8 +123,13 @@ async def test_handshakes_take_places_too(start: Start, tls: ssl.SSLContext, tru
         await eventually(lambda: site.closed_for_room == 16)
         assert len(site.connections) == 4
         await keeps_alive(await running.connect(trusting))
-        for raw in crowd[:16]:
-            assert await raw.until_closed() in {b"", b"<reset>"}
+        # Who is the oldest of those that came at the same time is nobody's to say.
+        ends = [asyncio.create_task(raw.until_closed()) for raw in crowd]
+        await eventually(lambda: sum(end.done() for end in ends) >= 16)
+        for end in ends:
+            end.cancel()
+        ended = await asyncio.gather(*ends, return_exceptions=True)
+        assert sum(each in {b"", b"<reset>"} for each in ended) >= 16
         assert site.failed_handshakes == 0
 
 
