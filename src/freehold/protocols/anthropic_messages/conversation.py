@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import msgspec
@@ -255,7 +255,7 @@ def resumes_unsigned(messages: Sequence[JsonObject]) -> bool:
 def _settle(turns: list[_Turn], losses: Losses) -> list[_Turn]:
     """A conversation that the API accepts: the user begins, and each call has its result in the next turn."""
     settled: list[_Turn] = []
-    asked: list[str] = []
+    asked: dict[str, None] = {}
     for turn in turns:
         if turn.role == "assistant":
             if asked:
@@ -264,7 +264,7 @@ def _settle(turns: list[_Turn], losses: Losses) -> list[_Turn]:
             asked = _calls(turn, losses)
         else:
             _answer(turn, asked, losses)
-            asked = []
+            asked = {}
         _join(settled, turn)
     if asked:
         settled.append(_results_turn(asked, losses, "messages"))
@@ -274,9 +274,9 @@ def _settle(turns: list[_Turn], losses: Losses) -> list[_Turn]:
     return settled
 
 
-def _calls(turn: _Turn, losses: Losses) -> list[str]:
+def _calls(turn: _Turn, losses: Losses) -> dict[str, None]:
     """The ids of a turn's calls, which must differ: a second call under one id has nothing to answer it."""
-    calls: list[str] = []
+    calls: dict[str, None] = {}
     kept: list[JsonObject] = []
     for block in turn.blocks:
         call_id = block["id"] if block.get("type") == "tool_use" else None
@@ -284,7 +284,7 @@ def _calls(turn: _Turn, losses: Losses) -> list[str]:
             if call_id in calls:
                 losses.add(turn.path, "dropped", "content", "two calls with one id")
                 continue
-            calls.append(call_id)
+            calls[call_id] = None
         kept.append(block)
     turn.blocks = kept
     return calls
@@ -302,13 +302,16 @@ def _missing(call_id: str) -> JsonObject:
     return {"type": "tool_result", "tool_use_id": call_id, "content": NO_RESULT, "is_error": True}
 
 
-def _results_turn(asked: list[str], losses: Losses, path: str) -> _Turn:
+def _results_turn(asked: Iterable[str], losses: Losses, path: str) -> _Turn:
     losses.add(path, "simulated", "behaviour", "results of tool calls that had none")
     return _Turn(role="user", blocks=[_missing(call_id) for call_id in asked], text=None, path=path)
 
 
-def _answer(turn: _Turn, asked: list[str], losses: Losses) -> None:
-    """Put results first, make up those that are missing, and say as text those that nobody asked for."""
+def _answer(turn: _Turn, asked: dict[str, None], losses: Losses) -> None:
+    """Put results first, make up those that are missing, and say as text those that nobody asked for.
+
+    What is answered is no longer `asked`.
+    """
     if turn.text is not None and not asked:
         return
     blocks = turn.as_blocks()
@@ -318,7 +321,7 @@ def _answer(turn: _Turn, asked: list[str], losses: Losses) -> None:
         if block.get("type") != "tool_result":
             others.append(block)
         elif block["tool_use_id"] in asked:
-            asked = [call_id for call_id in asked if call_id != block["tool_use_id"]]
+            del asked[block["tool_use_id"]]
             results.append(block)
         else:
             losses.add(turn.path, "approximated", "behaviour", "a result without its call is said as text")

@@ -42,6 +42,7 @@ from freehold.protocols.anthropic_messages.tools import (
     write_tools,
 )
 from freehold.protocols.codec import PLAIN, Dialect, Encoded
+from freehold.protocols.free_names import FreeNames
 
 JSON_INSTRUCTION = "Answer with one valid JSON value and nothing else: no prose, no code fence."
 """Said in the system prompt where any JSON is wanted; this protocol can enforce only JSON that fits a schema."""
@@ -253,20 +254,13 @@ def _take_format(fields: Fields) -> OutputFormat | None:
 
 def tool_names(request: Generate) -> dict[str, str]:
     """The offered and called tools whose names this protocol refuses, by the names that stand for them."""
-    names: dict[str, str] = {}
-    for tool in request.tools:
-        if isinstance(tool, Tool) and not _TOOL_NAME.fullmatch(tool.name):
-            names[tool.name] = _free_name(tool.name, request, names)
-    return names
-
-
-def _free_name(name: str, request: Generate, taken: dict[str, str]) -> str:
-    plain = re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:120] or "tool"
-    used = {tool.name for tool in request.tools if isinstance(tool, Tool)} | set(taken.values())
-    free, number = plain, 2
-    while free in used:
-        free, number = f"{plain}_{number}", number + 1
-    return free
+    offered = dict.fromkeys(tool.name for tool in request.tools if isinstance(tool, Tool))
+    free = FreeNames(offered)
+    return {
+        name: free.give(re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:120] or "tool")
+        for name in offered
+        if not _TOOL_NAME.fullmatch(name)
+    }
 
 
 def write_body(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Sequence
 from typing import assert_never
 
@@ -104,7 +105,11 @@ class _Writer:
         self.called: dict[str, str] = {}
         # Calls whose wire id does not follow from their own: made for a call without an id (beside it the tool's name),
         # or for one whose id an earlier call of its turn has (beside it that id).
-        self.nameless: list[tuple[str, str]] = []
+        self.nameless: OrderedDict[str, str] = OrderedDict()
+        self.waiting: defaultdict[str, deque[str]] = defaultdict(deque)
+        """The nameless by what stands beside them, the oldest first."""
+        self.asked: set[str] = set()
+        """The calls of the message under way."""
         self.answered: set[str] = set()
 
     def conversation(self, messages: Sequence[Message]) -> Conversation:
@@ -173,6 +178,7 @@ class _Writer:
 
     def _turn(self, message: Message, path: str) -> Turn:
         turn = Turn(role="assistant" if message.role == "assistant" else "user", path=path)
+        self.asked.clear()
         for index, part in enumerate(message.parts):
             self._part(part, turn, f"{path}.parts[{index}]")
         return turn
@@ -235,16 +241,21 @@ class _Writer:
         self.losses.drop_extra(part.extra, path)
         self.calls += 1
         call_id = plain_id(part.id) if part.id else f"tooluse_{self.calls:024d}"
-        if call_id in turn.asked:
+        if call_id in self.asked:
             call_id = plain_id(f"{part.id}#{self.calls}")
-            self.nameless.append((call_id, part.id))
+            self._name_later(call_id, part.id)
         elif not part.id:
-            self.nameless.append((call_id, part.name))
+            self._name_later(call_id, part.name)
         arguments = read_object(part.arguments, self.losses, path)
         name = self.names.get(part.name, part.name) or "tool"
         self.called[name] = part.name
-        turn.asked = [*turn.asked, call_id]
+        self.asked.add(call_id)
+        turn.asked.append(call_id)
         turn.blocks.append({"toolUse": {"toolUseId": call_id, "name": name, "input": arguments}})
+
+    def _name_later(self, call_id: str, known: str) -> None:
+        self.nameless[call_id] = known
+        self.waiting[known].append(call_id)
 
     def _result(self, part: ToolResult, turn: Turn, path: str) -> None:
         if turn.role == "assistant":
@@ -273,15 +284,19 @@ class _Writer:
     def _result_id(self, part: ToolResult) -> str:
         """The id under which the call was written; the oldest that fits where it had none of its own."""
         wanted = part.call_id or part.name
-        for index, (call_id, known) in enumerate(self.nameless):
-            # A call that shares its id with an earlier one of its turn: that one takes the first result.
-            if known == wanted and (not part.call_id or known in self.answered):
-                del self.nameless[index]
-                return call_id
+        # A call that shares its id with an earlier one of its turn: that one takes the first result.
+        if self.waiting.get(wanted) and (not part.call_id or wanted in self.answered):
+            call_id = self.waiting[wanted].popleft()
+            del self.nameless[call_id]
+            return call_id
         if part.call_id:
             self.answered.add(part.call_id)
             return plain_id(part.call_id)
-        return self.nameless.pop(0)[0] if self.nameless else f"tooluse_{0:024d}"
+        if not self.nameless:
+            return f"tooluse_{0:024d}"
+        call_id, known = self.nameless.popitem(last=False)
+        self.waiting[known].popleft()
+        return call_id
 
     def _result_block(self, part: Text | Media | Structured | Opaque, path: str) -> JsonObject | None:
         match part:
@@ -365,22 +380,22 @@ class _Writer:
         """Put results first, make up those that are missing, and say as text those that nobody asked for."""
         if not asked and not any("toolResult" in block for block in turn.blocks):
             return
-        waiting = list(asked)
+        waiting = Counter(asked)
         results: list[JsonObject] = []
         others: list[JsonObject] = []
         for block in turn.blocks:
             result = block.get("toolResult")
             if not isinstance(result, dict):
                 (results if "cachePoint" in block and not others else others).append(block)
-            elif result["toolUseId"] in waiting:
-                waiting.remove(str(result["toolUseId"]))
+            elif waiting[str(result["toolUseId"])]:
+                waiting[str(result["toolUseId"])] -= 1
                 results.append(block)
             else:
                 self.losses.add(turn.path, "approximated", "behaviour", "a result without its call is said as text")
                 others.extend(_as_text(result))
-        if waiting:
+        if any(waiting.values()):
             self.losses.add(turn.path, "simulated", "behaviour", "results of tool calls that had none")
-            results.extend(self._missing(waiting))
+            results.extend(self._missing(waiting.elements()))
         turn.blocks = results + others or [{"text": NO_RESULT}]
 
     def _accompany(self, turn: Turn) -> None:
@@ -395,8 +410,8 @@ class _Writer:
 
 def _join(turn: Turn, more: Turn) -> None:
     turn.thinks = turn.thinks or (more.thinks and not turn.asked)
-    turn.blocks = turn.blocks + more.blocks
-    turn.asked = turn.asked + more.asked
+    turn.blocks.extend(more.blocks)
+    turn.asked.extend(more.asked)
 
 
 def _trim_end(turn: Turn) -> None:

@@ -7,6 +7,7 @@ import re
 
 from freehold.ir import Extra, Fields, FileId, Inline, JsonObject, JsonValue, Losses, Media, MediaKind, PlainText, Url
 from freehold.protocols.bedrock_converse.language import LANGUAGE, ours, repeat
+from freehold.protocols.free_names import FreeNames
 
 TYPE_OF_FORMAT: dict[MediaKind, dict[str, str]] = {
     "image": {"png": "image/png", "jpeg": "image/jpeg", "gif": "image/gif", "webp": "image/webp"},
@@ -224,17 +225,12 @@ def _why_not(media: Media, form: str | None) -> str:
 class DocumentNames:
     """Names as Bedrock takes them: a small alphabet, no double blanks, each once in a request."""
 
-    __slots__ = ("_used",)
+    __slots__ = ("_free",)
 
     def __init__(self) -> None:
-        self._used: set[str] = set()
+        self._free = FreeNames(longest=LONGEST_NAME)
 
     def give(self, wanted: str) -> str:
         """The name to write."""
         plain = _BLANKS.sub(" ", _FORBIDDEN_IN_NAME.sub(" ", wanted)).strip()[:LONGEST_NAME].rstrip() or "document"
-        free, number = plain, 2
-        while free in self._used:
-            ending = f" ({number})"
-            free, number = plain[: LONGEST_NAME - len(ending)] + ending, number + 1
-        self._used.add(free)
-        return free
+        return self._free.give(plain, " ({})")

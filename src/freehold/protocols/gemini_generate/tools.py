@@ -17,6 +17,7 @@ from freehold.ir import (
     ToolChoice,
     ToolResult,
 )
+from freehold.protocols.free_names import FreeNames
 from freehold.protocols.gemini_generate.language import EFFECT_OF_TOOL, ENTRY, LANGUAGE, STYLE, is_ours
 from freehold.protocols.gemini_generate.schema import as_parameters, put_schema, take_schema
 from freehold.protocols.gemini_generate.wire import Node, repeat, restore
@@ -119,16 +120,11 @@ def tool_names(request: Generate) -> dict[str, str]:
 
 
 def _allowed(wrong: list[str], names: set[str]) -> dict[str, str]:
-    used = names.difference(wrong)
+    free = FreeNames(names.difference(wrong))
     written: dict[str, str] = {}
     for name in wrong:
         plain = re.sub(r"[^A-Za-z0-9_.:-]", "_", name)[:120] or "_"
-        plain = plain if _NAME.fullmatch(plain) else f"_{plain}"
-        free, number = plain, 2
-        while free in used:
-            free, number = f"{plain}_{number}", number + 1
-        used.add(free)
-        written[name] = free
+        written[name] = free.give(plain if _NAME.fullmatch(plain) else f"_{plain}")
     return written
 
 
