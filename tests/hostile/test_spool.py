@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from freehold.exchange.record import ExchangeRecord, Spool, read_records
+from freehold.exchange.record import MAX_NOTED, MOST_LOSSES, ExchangeRecord, Spool, read_records
+from freehold.ir import JsonObject
+from freehold.transport.fake import FakeUpstream
+from tests.exchange.road import Roadside
+from tests.exchange.test_road import reply
 
 
 def row(number: int) -> ExchangeRecord:
@@ -38,6 +42,23 @@ def test_a_rotation_that_fails_loses_and_repeats_no_row(tmp_path: Path, monkeypa
     assert ids(tmp_path) == ["fx1", "fx2", "fx3", "fx4"]
     assert len(list(tmp_path.iterdir())) == 3
     spool.close()
+
+
+async def test_a_request_with_very_many_losses_does_not_fill_the_record(tmp_path: Path) -> None:
+    """Nor does a field's name, which may be whatever the caller wrote."""
+    message: JsonObject = {"id": "m", "type": "message", "role": "assistant", "model": "c", "stop_reason": "end_turn"}
+    answer: JsonObject = {**message, "content": [{"type": "text", "text": "Hi"}], "usage": {"input_tokens": 1}}
+    side = Roadside(tmp_path, FakeUpstream(reply(answer)))
+    fields: JsonObject = {f"f{number}": 1 for number in range(20_000)}
+    asked: JsonObject = {"model": "claude", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
+    door = await side.ask("/v1/chat/completions", {**asked, "x" * 9999: 1, **fields})
+    assert door.status == 200
+    (record,) = side.records()
+    assert len(record.losses) == MOST_LOSSES + 1
+    count = len(fields) + 1 - MOST_LOSSES
+    assert record.losses[-1].detail == f"{count} more losses"
+    assert max(len(loss.path) for loss in record.losses) == MAX_NOTED
+    assert f"more;count={len(fields) + 1 - 8}" in door.headers["freehold-loss"]
 
 
 @pytest.mark.parametrize("folder", [True, False])

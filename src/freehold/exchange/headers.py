@@ -9,7 +9,7 @@ from urllib.parse import quote
 from freehold.ir import Loss
 
 _MAX_LOSSES_SHOWN = 8
-"""The header is a hint; the record holds them all. Proxies in front refuse headers of more than a few KiB."""
+"""The header is a hint; the record holds more. Proxies in front refuse headers of more than a few KiB."""
 
 _RATE_LIMIT_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-", "x-amzn-bedrock-")
 

@@ -30,6 +30,8 @@ UsageSource = Literal["provider", "partial", "estimate"]
 """`provider`: its final figure. `partial`: what it had reported when the stream broke or the client left. `estimate`:
 what Freehold counted, for a stream that another target went on with, or for a client that asked for a count."""
 
+MOST_LOSSES = 1000
+"""Losses on one record; a caller can make one of each field of a body, ten times as long as the field."""
 MAX_NOTED = 200
 """Characters of a provider's own error code or request id that go on the record; real ones are under 100."""
 
@@ -147,6 +149,20 @@ def plus(one: int | None, other: int | None) -> int | None:
 def _plus_known(one: int | None, other: int | None) -> int | None:
     """The sum, where both are known."""
     return None if one is None or other is None else one + other
+
+
+def shortened(losses: tuple[Loss, ...]) -> tuple[Loss, ...]:
+    """Losses as a record may hold them: not without end, nor with whatever a caller made a field's name of."""
+    kept = [
+        loss
+        if len(loss.path) <= MAX_NOTED and len(loss.detail) <= MAX_NOTED
+        else msgspec.structs.replace(loss, path=loss.path[:MAX_NOTED], detail=loss.detail[:MAX_NOTED])
+        for loss in losses[:MOST_LOSSES]
+    ]
+    if len(losses) > MOST_LOSSES:
+        more = f"{len(losses) - MOST_LOSSES} more losses"
+        kept.append(Loss(path="", kind="dropped", effect="unknown", detail=more))
+    return tuple(kept)
 
 
 _ENCODER = msgspec.json.Encoder()

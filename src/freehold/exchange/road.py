@@ -47,7 +47,7 @@ from freehold.exchange.media import FetchPolicy, fetchable, inline_media
 from freehold.exchange.pace import Pace
 from freehold.exchange.permission import check_model, refuse_steering, without_other_names
 from freehold.exchange.proofs import Sealer, open_proofs
-from freehold.exchange.record import MAX_NOTED, ExchangeRecord, Spool, add_up
+from freehold.exchange.record import MAX_NOTED, ExchangeRecord, Spool, add_up, shortened
 from freehold.exchange.target import Found, Place, Resolver, Target
 from freehold.exchange.turns import Turns, ask_in_turn
 from freehold.ir import Failure, Generate, Language, Loss, Request
@@ -237,7 +237,11 @@ class Journey:
         self._written = True
         self.record.finished = self.road.clock.time()
         add_up(self.record)
-        self.road.spool.write(self.record)
+        record = self.record
+        if record.losses:
+            # A copy: the answer's header still counts all of them.
+            record = msgspec.structs.replace(record, losses=shortened(record.losses))
+        self.road.spool.write(record)
         self._count()
 
     def _count(self) -> None:

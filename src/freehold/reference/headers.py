@@ -53,7 +53,7 @@ ANSWER: Final[tuple[Entry, ...]] = (
         says="What could not be said, as a structured-field list (RFC 9651): each member is a [kind]"
         "(losses.md#kinds) with the parameters `effect` and `path`. At most eight; `more;count=N` stands for the "
         "rest. Absent where nothing was lost. On a stream it holds what was known when the stream began: losses of "
-        "the request. The record has them all.",
+        "the request. The record has more of them.",
     ),
     Entry(
         name="Freehold-Cost",

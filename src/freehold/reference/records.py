@@ -40,7 +40,8 @@ FIELDS: Final[Mapping[type[msgspec.Struct], Mapping[str, str]]] = {
         "price_version": "The dated price list that `cost_nano_usd` was computed with.",
         "cost_nano_usd": "The cost in billionths of a US dollar, a whole number: the sum over the attempts. Absent "
         "where one of their prices is not known.",
-        "losses": "Everything that could not be said, of the request and of the answer; see [below](#a-loss).",
+        "losses": "Everything that could not be said, of the request and of the answer; see [below](#a-loss). "
+        "At most 1,000, and one more that counts the rest.",
     },
     AttemptRecord: {
         "target": "Who was asked, as `account/model`.",
@@ -86,7 +87,7 @@ FIELDS: Final[Mapping[type[msgspec.Struct], Mapping[str, str]]] = {
 
 OUTCOMES: Final[Mapping[Outcome, str]] = {
     "ok": "The client got a whole answer.",
-    "refused": "The request was refused here or by the rules in force; the caller can mend it.",
+    "refused": "The request was refused here, by the rules in force, or by the provider; the caller can mend it.",
     "failed": "No target could answer.",
     "broken": "A stream ended in an error after it had begun.",
     "client_gone": "The client left before the answer was complete. What had been used until then is recorded.",
