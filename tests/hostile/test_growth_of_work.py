@@ -40,7 +40,7 @@ def results() -> list[JsonValue]:
 
 
 def gemini(role: str, part: JsonObject) -> JsonObject:
-    return {"role": role, "parts": [part] * MANY}
+    return {"role": role, "parts": list[JsonValue]([part]) * MANY}
 
 
 def document(number: int) -> JsonObject:
@@ -49,8 +49,8 @@ def document(number: int) -> JsonObject:
 
 CHAT, GEMINI = "/v1/chat/completions", "/v1beta/models/m:generateContent"
 SHAPES: dict[str, tuple[str, str, Callable[[], JsonObject]]] = {
-    "turns of one role": ("openai-chat", CHAT, lambda: chat(messages=[USER] * MANY)),
-    "tools of one name": ("openai-chat", CHAT, lambda: chat(tools=[tool("a b")] * MANY)),
+    "turns of one role": ("openai-chat", CHAT, lambda: chat(messages=list[JsonValue]([USER]) * MANY)),
+    "tools of one name": ("openai-chat", CHAT, lambda: chat(tools=list[JsonValue]([tool("a b")]) * MANY)),
     "tools of names that become one": (
         "openai-chat",
         CHAT,

@@ -283,7 +283,7 @@ class _Writer:
 
     def _result_id(self, part: ToolResult) -> str:
         """The id under which the call was written; the oldest that fits where it had none of its own."""
-        wanted = part.call_id or part.name
+        wanted = part.call_id or part.name or ""
         # A call that shares its id with an earlier one of its turn: that one takes the first result.
         if self.waiting.get(wanted) and (not part.call_id or wanted in self.answered):
             call_id = self.waiting[wanted].popleft()
