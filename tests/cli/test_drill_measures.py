@@ -15,7 +15,7 @@ from freehold.cli.drill.subject import Domain, domains, find
 from freehold.cli.drill.text import lines
 from freehold.cli.drill.thresholds import FIGURES, threshold
 from freehold.cli.failure import CommandError
-from freehold.exchange.record import AttemptRecord, ExchangeRecord, Outcome
+from freehold.exchange.record import AttemptRecord, ExchangeRecord, Outcome, SeamRecord
 from freehold.server.targets import TargetState
 
 FIRST, SECOND = "one/m", "two/m"
@@ -122,6 +122,20 @@ def test_races_and_checks_are_no_failures() -> None:
     report = measured([exchange(1011.0, lost, hedge), exchange(1012.0, wanting, good(SECOND, 10.0))])
     assert (report.delayed, report.failed, report.first_failure_s) == (0, 0, None)
     assert report.phases["during"].served == 2
+
+
+def test_a_stream_that_another_goes_on_with_lost_only_the_pause() -> None:
+    def after(characters: int) -> AttemptRecord:
+        seam = SeamRecord(how="prefill" if characters else "afresh", after=characters)
+        return AttemptRecord(
+            target=SECOND, lane="translate", status=200, first_byte_ms=70.0, last_byte_ms=900.0, seam=seam
+        )
+
+    broke = AttemptRecord(target=FIRST, lane="tunnel", status=200, error="upstream_truncated", last_byte_ms=2000.0)
+    report = measured([exchange(1011.0, broke, after(300)), exchange(1015.0, broke, after(0))])
+    assert (report.delayed, report.failed) == (2, 0)
+    assert report.added_ms is not None
+    assert (report.added_ms.p50, report.added_ms.max) == (70.0, 2000.0)
 
 
 def test_clients_that_leave_and_their_mistakes_blame_no_target() -> None:

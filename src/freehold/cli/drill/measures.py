@@ -260,9 +260,19 @@ def _failed(attempt: AttemptRecord) -> bool:
 
 
 def _wasted(record: ExchangeRecord) -> float | None:
-    """Milliseconds that an answered exchange lost with attempts that failed; None where none did."""
-    failed = [each.last_byte_ms or 0.0 for each in record.attempts if _failed(each)]
-    return sum(failed) if failed and record.outcome == "ok" else None
+    """Milliseconds that an answered exchange lost with attempts that failed; None where none did.
+
+    What was said before a stream broke is not lost where another went on with it: the client waited until that began.
+    """
+    if record.outcome != "ok":
+        return None
+    lost: list[float] = []
+    for place, each in enumerate(record.attempts):
+        if _failed(each):
+            following = record.attempts[place + 1] if place + 1 < len(record.attempts) else None
+            went_on = following is not None and following.seam is not None and following.seam.after > 0
+            lost.append((following.first_byte_ms if following and went_on else each.last_byte_ms) or 0.0)
+    return sum(lost) if lost else None
 
 
 def _why(record: ExchangeRecord) -> str:
